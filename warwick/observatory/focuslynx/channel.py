@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One focuser: what is known of it, what it is busy with, and which exchange it needs next.
+
+Pure: a channel is given replies and the time, and answers with requests. Positions inside are the hub's counts; the
+view that leaves the channel is in signed steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from .arrival import History
+from .constants import FocuserStatus
+from .motion import Halting, Move, Outcome, Phase, Scale, Sink, Task, Ticket, Zero
+from .protocol import (
+    MAX_COUNTS,
+    Configuration,
+    Garbled,
+    GetConfig,
+    GetStatus,
+    Halt,
+    HubError,
+    Refused,
+    Reply,
+    Request,
+    Status,
+)
+
+CONFIG_INTERVAL_S = 30.0
+"""How often the hub's settings are read again: other programs can change them behind our back."""
+
+FREE_RETRIES = 3
+"""Failed exchanges in a row that are repeated at once; after that the channel is asked at its ordinary pace."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the configuration file says about motion and time; seconds and signed steps."""
+
+    soft_step_limits: tuple[int, int]
+    idle_loop_delay_s: float
+    moving_loop_delay_s: float
+    serial_timeout_s: float
+    move_timeout_s: float
+    home_reset_timeout_s: float
+
+
+@dataclass(frozen=True)
+class ChannelView:
+    """What others may know of a channel. Below Idle every number is None.
+
+    `as_of` is when the state was last known to be true and `good_until` when it stops being so, both in seconds on
+    the clock of the link thread.
+    """
+
+    status: int                      # FocuserStatus
+    as_of: float
+    good_until: float = math.inf
+    temperature_c: float | None = None
+    current_steps: int | None = None
+    target_steps: int | None = None
+    requested_steps: int | None = None
+    min_steps: int | None = None
+    max_steps: int | None = None
+    nickname: str | None = None
+    device_type: str | None = None
+    error: str | None = None
+
+    def at(self, now: float) -> ChannelView:
+        """The view as it has to be read at `now`: one that was not renewed in time says so, and shows no numbers."""
+        if now <= self.good_until:
+            return self
+        return ChannelView(status=FocuserStatus.Error, as_of=self.good_until, nickname=self.nickname,
+                           device_type=self.device_type, error='there is no fresh report from the hub')
+
+
+class Channel:
+    """The state and the wishes of one channel. Only the controller may call it."""
+
+    def __init__(self, number: int, settings: Settings, sink: Sink, unattended: bool = False) -> None:
+        self.number = number
+        self._settings = settings
+        self._sink = sink
+        self._history = History()
+        self._task: Task | None = None
+        self._halting: Halting | None = None
+        self._unattended = unattended               # a motion of ours lost its supervision and may still run
+        self._logged_trouble: str | None = None
+        self._down: str | None = 'not connected'  # why there is no line to the hub, None while there is one
+        self._down_status = FocuserStatus.Disabled
+        self._forget()
+
+    def _forget(self) -> None:
+        """Believe nothing of what was known of the focuser."""
+        self._config: Configuration | None = None
+        self._status: Status | None = None
+        self._status_at = -math.inf     # when the request for it went out
+        self._target_counts = 0
+        self._requested_counts = 0
+        self._outside_motion = False
+        self._failure: HubError | None = None   # of the last exchange, if it failed
+        self._config_due = -math.inf
+        self._poll_due = -math.inf
+        self._retry_at = -math.inf
+        self.failures = 0               # exchanges that failed in a row
+
+    # What is known of it
+
+    def view(self, now: float) -> ChannelView:
+        """The present state, to be published."""
+        status, trouble = self._judge(now)
+        view = ChannelView(status=status, as_of=now, error=trouble)
+        if self._config is None or self._status is None or self._scale is None:
+            return view
+        view = replace(view, nickname=self._config.nickname, device_type=self._config.device_type)
+        if self._silent(now):
+            return view
+        ours = self.motor_may_run
+        view = replace(view, as_of=self._status_at, good_until=math.inf if ours else self._good_until)
+        if status < FocuserStatus.Idle:
+            return view
+        scale = self._scale
+        target_counts, requested_counts = self._target_counts, self._requested_counts
+        if isinstance(self._task, Move):
+            target_counts = requested_counts = self._task.target_counts
+        return replace(
+            view,
+            temperature_c=self._status.temperature_c,
+            current_steps=scale.steps(self._status.counts),
+            target_steps=scale.steps(target_counts),
+            requested_steps=scale.steps(requested_counts),
+            min_steps=scale.min_steps,
+            max_steps=scale.max_steps)
+
+    def usable(self, now: float) -> bool:
+        """Whether the focuser answers and can be commanded."""
+        return self._judge(now)[0] >= FocuserStatus.Idle
+
+    def answered_since(self, when: float) -> bool:
+        """Whether a status was asked for and answered since `when`."""
+        return self._config is not None and self._status_at >= when
+
+    def _judge(self, now: float) -> tuple[int, str | None]:
+        """FocuserStatus and, below Idle, the reason."""
+        if self._down is not None:
+            return self._down_status, self._down
+        if self._config is None or self._status is None or self._silent(now):
+            if self._failure is None and self._status is None:
+                return FocuserStatus.Initializing, 'waiting for the first report of the hub'
+            return FocuserStatus.Error, str(self._failure or 'there is no fresh report from the hub')
+        if self.motor_may_run or isinstance(self._task, Move):
+            return FocuserStatus.Moving, None
+        if self._config.interfering:
+            return FocuserStatus.Error, '; '.join(self._config.interfering)
+        if not self._status.probe_present:
+            return FocuserStatus.Disconnected, 'no focuser is plugged into this channel (no temperature probe)'
+        return (FocuserStatus.Moving if self._outside_motion else FocuserStatus.Idle), None
+
+    @property
+    def _scale(self) -> Scale | None:
+        if self._config is None:
+            return None
+        return Scale(min(self._config.max_counts, MAX_COUNTS), self._settings.soft_step_limits)
+
+    @property
+    def _good_until(self) -> float:
+        return self._status_at + self._settings.idle_loop_delay_s + self._settings.serial_timeout_s
+
+    def _silent(self, now: float) -> bool:
+        """Whether the last report is too old to say anything but that our own motion may go on."""
+        return now > self._good_until and not self.motor_may_run
+
+    @property
+    def motor_may_run(self) -> bool:
+        """Whether a motion that we commanded may be under way."""
+        return self._unattended or (isinstance(self._task, Move) and self._task.went_out)
+
+    # The line to the hub
+
+    def line_down(self, status: int, reason: str) -> None:
+        """There is no line to the hub: nothing is known any more, and what was under way has failed.
+
+        `status` is what to report meanwhile: Disabled, Initializing or Error.
+        """
+        if self._down is None:
+            self._unattended = self.motor_may_run
+            if self._task is not None:
+                self._task.cancel(f'failed: {reason}')
+                self._task = None
+            if self._halting is not None:
+                for ticket in self._halting.waiting():
+                    self._sink.resolve(ticket, Outcome.FAILED)
+                self._halting = None
+            self._forget()
+        self._down, self._down_status = reason, status
+        self._logged_trouble = reason if status == FocuserStatus.Error else None
+
+    def line_up(self) -> None:
+        """The port is open: ask for everything anew. An outage that was reported lasts until the hub answers."""
+        self._forget()
+        if self._down is not None and self._down_status == FocuserStatus.Error:
+            self._failure = HubError(self._down)
+        self._down = None
+
+    def blame(self, error: HubError) -> None:
+        """Somebody waited in vain for this channel: say so at once, before the exchange itself has timed out."""
+        if self._failure is None:
+            self._failure = error
+
+    def ask_again(self) -> None:
+        """Read settings and status as soon as possible, whatever the pace."""
+        self._config_due = self._poll_due = self._retry_at = -math.inf
+        self.failures = 0
+
+    # Commands
+
+    def move(self, steps: int, offset: bool, ticket: Ticket, now: float) -> None:
+        """Begin a move to `steps`, or by `steps` from the present target with `offset`."""
+        if not self.usable(now) or self._scale is None:
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+            return
+        target_steps = self._scale.steps(self._target_counts)
+        if not self._scale.allows(target_steps + steps if offset else steps):
+            self._sink.resolve(ticket, Outcome.OUTSIDE_LIMITS)
+        elif self._busy:
+            self._log('error', f'move refused: the channel is {self._busy}')
+            self._sink.resolve(ticket, Outcome.FAILED)
+        else:
+            self._task = Move(self.number, ticket, self._sink, now, self._scale, steps, offset, target_steps,
+                              self._settings.move_timeout_s, self._settings.moving_loop_delay_s, self._history)
+
+    def zero(self, ticket: Ticket, now: float) -> None:
+        """Begin to declare the present position to be step 0."""
+        if not self.usable(now) or self._scale is None:
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif self._busy:
+            self._log('error', f'zero refused: the channel is {self._busy}')
+            self._sink.resolve(ticket, Outcome.FAILED)
+        else:
+            self._task = Zero(self.number, ticket, self._sink, now, self._scale, self._settings.home_reset_timeout_s)
+
+    def stop(self, ticket: Ticket | None, now: float) -> None:
+        """Halt, whatever the channel is doing and whatever is known of it."""
+        if self._halting is None:
+            self._halting = Halting(self.number, now)
+        if ticket is not None:
+            self._log('info', 'stop requested')
+            self._halting.join(ticket, now)
+        if isinstance(self._task, Move) and not self._task.went_out:
+            self._task.cancel('stopped before it began')
+            self._task = None
+
+    def secure(self, now: float) -> bool:
+        """Before the port is closed: halt a motion of ours; returns whether it has to be waited for."""
+        if self.motor_may_run and self._halting is None:
+            self.stop(None, now)
+        elif self._task is not None and not self.motor_may_run:
+            self._task.cancel('given up: the daemon disconnects')
+            self._task = None
+        return self._halting is not None
+
+    @property
+    def _busy(self) -> str | None:
+        if self._halting is not None:
+            return 'being halted'
+        if self._task is not None:
+            return f'busy with a {self._task.name}'
+        return 'being moved from outside' if self._outside_motion else None
+
+    # Exchanges
+
+    @property
+    def urgent(self) -> float | None:
+        """Since when a HALT waits that may not wait for another exchange; None if there is none."""
+        if self._down is None and self._halting is not None and self._halting.first:
+            return self._halting.wanted()[0]
+        return None
+
+    def wanted(self) -> tuple[float, Request]:
+        """The next exchange and when it is due; at no time without a line."""
+        if self._down is not None:
+            return math.inf, GetStatus(self.number)
+        if self._halting is not None:
+            due, request = self._halting.wanted()
+        elif self._config is None:
+            due, request = self._config_due, GetConfig(self.number)
+        elif self._task is not None:
+            due, request = self._task.wanted()
+        elif self._config_due <= self._poll_due:
+            due, request = self._poll_due, GetConfig(self.number)
+        else:
+            due, request = self._poll_due, GetStatus(self.number)
+        return max(due, self._retry_at), request
+
+    def sent(self, request: Request, now: float) -> None:
+        """A request of this channel has gone out."""
+        if isinstance(request, Halt):
+            if self._halting is not None:
+                self._halting.sent()
+        elif self._task is not None and request == self._task.request():
+            self._task.sent(now)
+
+    def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
+        """A request that went out at `sent_at` was answered."""
+        if isinstance(reply, Status) and self._config is not None and reply.counts > self._config.max_counts:
+            self._config_due = -math.inf
+            self.failed(request, Garbled(f'the hub reports {reply.counts} counts, beyond its Max Pos of '
+                                         f'{self._config.max_counts}'), now)
+            return
+        self._failure = None
+        self._retry_at = -math.inf
+        self.failures = 0
+        if isinstance(reply, Configuration):
+            self._take_config(reply, now)
+        elif isinstance(reply, Status):
+            self._take_status(reply, sent_at, now)
+        elif isinstance(request, Halt):
+            if self._halting is not None:
+                self._halting.accepted(now)
+        elif self._task is not None:
+            self._task.accepted(now)
+        self._settle(now)
+
+    def failed(self, request: Request, error: HubError, now: float) -> None:
+        """A request was refused, or its reply was garbled or did not come."""
+        if isinstance(request, (GetStatus, GetConfig)) or not isinstance(error, Refused):
+            self._failure = error
+            self.failures += 1
+            if self.failures > FREE_RETRIES:
+                pace_s = self._settings.idle_loop_delay_s if self._task is None else self._settings.moving_loop_delay_s
+                self._retry_at = now + pace_s
+        if self._halting is not None:
+            self._halting.failed_exchange(now)
+            self._retry_at = -math.inf
+        if self._task is not None and not isinstance(request, (GetConfig, Halt)):
+            self._task.failed_exchange(request, error, now)
+        self._settle(now)
+
+    def tick(self, now: float) -> None:
+        """Look at the clock: deadlines of commands, and troubles to be logged."""
+        if self._task is not None:
+            self._task.tick(now)
+        if self._halting is not None and now >= self._halting.gives_up_at:
+            self._lose_patience()
+        self._settle(now)
+        self._log_trouble(now)
+
+    def deadline(self, now: float) -> float:
+        """When `tick` has something to do next, apart from the exchange that is `wanted`."""
+        times = [self._good_until + 0.001]
+        if self._task is not None:
+            times.append(self._task.deadline)
+        if self._halting is not None:
+            times.append(self._halting.gives_up_at)
+        return min((when for when in times if when > now), default=math.inf)
+
+    def _take_config(self, config: Configuration, now: float) -> None:
+        old, self._config = self._config, config
+        if old is not None and old.max_counts != config.max_counts:
+            self._log('warning', f'Max Pos of the hub changed from {old.max_counts} to {config.max_counts}: '
+                                 f'all positions in steps have shifted')
+        self._config_due = now + (0 if config.interfering else CONFIG_INTERVAL_S)
+
+    def _take_status(self, status: Status, sent_at: float, now: float) -> None:
+        if self._status is None:
+            self._target_counts = self._requested_counts = status.counts
+        self._status = status
+        self._status_at = sent_at
+        pace_s = self._settings.moving_loop_delay_s if status.moving else self._settings.idle_loop_delay_s
+        self._poll_due = sent_at + pace_s
+        if self._unattended and self._halting is None:
+            if status.moving:
+                self._log('warning', 'still in a motion that was not watched; halting')
+                self.stop(None, now)
+                return
+            self._unattended = False
+        if self._halting is not None:
+            if self._halting.status(status, now):
+                self._halted(status)
+            return
+        if self._task is None or self._task.phase is Phase.CHECK:
+            self._watch_outside(status)
+        if self._task is not None:
+            self._task.status(status, sent_at, now)
+
+    def _watch_outside(self, status: Status) -> None:
+        """Follow a motion that is not ours: hand controller, another program, the hub itself."""
+        if status.moving:
+            if not self._outside_motion:
+                self._log('warning', f'being moved from outside, at {self._in_steps(status.counts)}')
+            self._outside_motion = True
+            self._target_counts = status.target_counts
+        elif self._outside_motion or status.counts != self._target_counts:
+            if self._outside_motion:
+                self._log('warning', f'moved from outside to {self._in_steps(status.counts)}')
+            else:
+                self._log('warning', f'was moved from outside, from {self._in_steps(self._target_counts)} '
+                                     f'to {self._in_steps(status.counts)}')
+            self._rest_at(status.counts)
+
+    def _rest_at(self, counts: int) -> None:
+        self._outside_motion = False
+        self._target_counts = self._requested_counts = counts
+
+    def _halted(self, status: Status) -> None:
+        """A status after HALT shows the motor at rest."""
+        assert self._halting is not None
+        where = self._in_steps(status.counts)
+        tickets = self._halting.waiting()
+        self._halting = None
+        self._unattended = False
+        self._rest_at(status.counts)
+        if isinstance(self._task, Move):
+            if self._task.phase is Phase.FAILED:
+                self._log('info', f'halted at {where}')
+                self._task.finish(Outcome.FAILED)
+            else:
+                self._task.cancel(f'stopped at {where}')
+            self._task = None
+        elif tickets:
+            self._log('info', f'stopped at {where}')
+        for ticket in tickets:
+            self._sink.resolve(ticket, Outcome.DONE)
+
+    def _lose_patience(self) -> None:
+        """Nobody can wait any longer for the motor to stand: tell them, and go on halting."""
+        assert self._halting is not None
+        tickets = self._halting.give_up()
+        if tickets or self._task is not None:
+            self._log('error', f'the hub did not confirm the halt: {self._failure or "the motor still runs"}')
+        for ticket in tickets:
+            self._sink.resolve(ticket, Outcome.FAILED)
+        if isinstance(self._task, Move):
+            self._task.finish(Outcome.FAILED)
+            self._unattended = True
+            self._task = None
+
+    def _settle(self, now: float) -> None:
+        """Draw the consequences of what a task has decided."""
+        if self._task is None:
+            return
+        if self._task.phase is Phase.FAILED and self._halting is None:
+            self.stop(None, now)
+        elif self._task.phase is Phase.ENDED:
+            self._task = None
+            if self._status is not None and not self._outside_motion:
+                self._rest_at(self._status.counts)
+
+    def _log_trouble(self, now: float) -> None:
+        """Log why the channel is not usable when that begins and when it ends; a single lost reply is no trouble."""
+        status, trouble = self._judge(now)
+        if self._down is not None or status == FocuserStatus.Initializing:
+            return
+        if self._failure is not None and self.failures < 2 and trouble == str(self._failure):
+            return
+        if trouble is None and self._logged_trouble is not None:
+            self._log('info', 'usable again')
+        elif trouble is not None and (self._logged_trouble is None or self._failure is None) \
+                and trouble != self._logged_trouble:
+            self._log('warning' if status == FocuserStatus.Disconnected else 'error', trouble)
+        elif trouble is not None:
+            return
+        self._logged_trouble = trouble
+
+    def _in_steps(self, counts: int) -> str:
+        return f'{self._scale.steps(counts):+d} steps' if self._scale else f'{counts} counts'
+
+    def _log(self, level: str, message: str) -> None:
+        self._sink.log(level, f'channel {self.number}: {message}')

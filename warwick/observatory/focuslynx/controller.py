@@ -1,0 +1,478 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One hub: which exchange goes next, what its reply means, and whether there is a line at all.
+
+Pure: it is given commands, bytes and the time, and leaves effects (bytes to write, a port to open or close, outcomes
+and log lines) for the thread that owns the port. Both channels share the line, one exchange after the other; the hub
+answers in order and its replies carry no number, so:
+
+- after an exchange that did not end well the line is `dirty`: a late reply may still come. The next exchange is then
+  a GETCONFIG, which passes over everything up to its own header; a late reply is never taken for that of another
+  request, and no motion request goes out on a dirty line.
+- HALT waits for nothing but the end of the exchange under way, and for that no longer than HALT_PATIENCE_S.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Union
+
+from .channel import Channel, ChannelView, Settings
+from .constants import FocuserStatus
+from .motion import Outcome, Ticket
+from .protocol import Garbled, GetConfig, GetStatus, Halt, HubError, Refused, Reply, ReplyReader, Request, Silent
+
+CHANNELS = (1, 2)
+
+HALT_PATIENCE_S = 0.05
+"""A status exchange takes 17 ms: one that is not over after this does not hold up a HALT any longer."""
+
+HALT_TIMEOUT_S = 0.5
+"""HALT does no harm when it is repeated, so its answer is not waited for as long as others."""
+
+QUIET_S = 0.1
+LONGEST_QUIET_S = 1.0
+"""After garbage the line has to be silent for so long; one that never falls silent is tried again after a while."""
+
+SHORTEST_OVERDUE_S = 0.1
+OVERDUE_FACTOR = 5
+"""A reply is overdue when it takes several times longer than this hub ever needs; the other channel may go first."""
+
+LOST_AFTER_FAILURES = 5
+"""Exchanges without an answer, on either channel, after which the port is closed and opened again."""
+
+REOPEN_S = 1.0
+CONNECT_LIMIT_S = 4.0
+"""When a caller of connect is told at the latest. Its client gives up after 5 s."""
+
+CONNECT_PATIENCE_S = 1.5
+"""How long connect waits for the second channel when the first is usable."""
+
+SECURE_LIMIT_S = 2.0
+"""How long disconnecting waits for a motor to stand."""
+
+
+@dataclass(frozen=True)
+class Connect:
+    """Open the port, and keep it open until Disconnect."""
+
+
+@dataclass(frozen=True)
+class Disconnect:
+    """Halt what we have set in motion, then close the port and leave it closed."""
+
+
+@dataclass(frozen=True)
+class MoveFocuser:
+    """Move to `steps`, or by `steps` from the target."""
+
+    channel: int
+    steps: int
+    offset: bool = False
+
+
+@dataclass(frozen=True)
+class SetZero:
+    """Declare the present position to be step 0."""
+
+    channel: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Halt the motor."""
+
+    channel: int
+
+
+Command = Union[Connect, Disconnect, MoveFocuser, SetZero, Stop]
+
+
+@dataclass(frozen=True)
+class Write:
+    """Send these bytes, after dropping what was received and not yet read."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class OpenPort:
+    """Try to open the port; the result comes back by `opened` or `not_opened`."""
+
+
+@dataclass(frozen=True)
+class ClosePort:
+    """Close the port; an attempt to open it that is still under way is abandoned."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """A line for the observatory log."""
+
+    level: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """Tell whoever holds the ticket."""
+
+    ticket: Ticket
+    outcome: Outcome
+
+
+Effect = Union[Write, OpenPort, ClosePort, Log, Resolve]
+
+
+class Line(Enum):
+    """Where the connection stands."""
+
+    OFFLINE = 'nobody wants one'
+    OPENING = 'the port is being opened'
+    WAITING = 'the next attempt to open is due later'
+    OPEN = 'the port is open'
+    SECURING = 'the port is open until the motors stand'
+
+
+class _Effects(list[Effect]):
+    """Collects effects; the sink of channels and their tasks."""
+
+    def log(self, level: str, message: str) -> None:
+        self.append(Log(level, message))
+
+    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
+        self.append(Resolve(ticket, outcome))
+
+
+class _Exchange:
+    """One request on its way and the reply so far."""
+
+    def __init__(self, request: Request, skip_stale: bool, now: float, timeout_s: float) -> None:
+        self.request = request
+        self.skip_stale = skip_stale
+        self.reader = ReplyReader(request, skip_stale)
+        self.sent_at = now
+        self.timeout_s = timeout_s
+        self.deadline = now + timeout_s
+        self.heard = False
+
+
+class Controller:
+    """The conversation with one hub.
+
+    Whoever runs it calls `submit`, `received`, `opened`, `not_opened` and `lost` as things happen, `advance` after
+    each of them and whenever `next_time` has come, and carries out what `take_effects` returns, in its order.
+    """
+
+    def __init__(self, settings: Settings, port_name: str, unattended: frozenset[int] = frozenset()) -> None:
+        """`unattended`: channels whose motors a former controller set in motion and could not watch to the end."""
+        self._settings = settings
+        self._port_name = port_name
+        self._effects = _Effects()
+        self._channels: dict[int, Channel] = {n: Channel(n, settings, self._effects, n in unattended) for n in CHANNELS}
+        self._line = Line.OFFLINE
+        self._exchange: _Exchange | None = None
+        self._dirty = False
+        self._quiet_until = self._quiet_limit = -math.inf
+        self._slowest_reply_s: float | None = None
+        self._failures = 0
+        self._heard_at = -math.inf
+        self._in_contact = False        # the hub has answered since the port was opened
+        self._outage_logged = False
+        self._reopen_at = math.inf
+        self._connecting: Ticket | None = None
+        self._connect_began = -math.inf
+        self._disconnecting: list[Ticket] = []
+        self._secure_until = math.inf
+
+    # What others may know
+
+    def views(self, now: float) -> dict[int, ChannelView]:
+        """The state of all channels."""
+        return {n: channel.view(now) for n, channel in self._channels.items()}
+
+    def unattended(self) -> frozenset[int]:
+        """Channels in which a motion of ours may be under way."""
+        return frozenset(n for n, channel in self._channels.items() if channel.motor_may_run)
+
+    def take_effects(self) -> list[Effect]:
+        """What has to be done, in this order; taken once."""
+        effects = list(self._effects)
+        self._effects.clear()
+        return effects
+
+    def next_time(self, now: float) -> float:
+        """When to call `advance` next, if nothing happens before."""
+        times = [self._reopen_at, self._secure_until]
+        if self._connecting is not None:
+            times += [when for when in (self._connect_began + CONNECT_PATIENCE_S, self._connect_began + CONNECT_LIMIT_S)
+                      if when > now]
+        if self._line in (Line.OPEN, Line.SECURING):
+            exchange = self._exchange
+            for channel in self._channels.values():
+                times.append(channel.deadline(now))
+                due, request = channel.wanted()
+                if exchange is None:
+                    times.append(due if isinstance(request, Halt) else max(due, self._quiet_until))
+                elif channel.urgent is not None:
+                    times.append(channel.urgent + HALT_PATIENCE_S)
+                elif self._may_overtake(channel, exchange):
+                    times.append(max(due, self._overdue_at(exchange)))
+            if exchange is not None:
+                times.append(exchange.deadline)
+        return min(times)
+
+    # What happens
+
+    def submit(self, command: Command, ticket: Ticket, now: float) -> None:
+        """Take a command. Its ticket is resolved exactly once, now or later."""
+        if isinstance(command, Connect):
+            self._connect(ticket, now)
+        elif isinstance(command, Disconnect):
+            self._disconnect(ticket, now)
+        elif isinstance(command, Stop):
+            if self._line in (Line.OPEN, Line.SECURING):
+                self._channels[command.channel].stop(ticket, now)
+            else:
+                self._effects.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif self._line is not Line.OPEN:
+            self._effects.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif isinstance(command, MoveFocuser):
+            self._channels[command.channel].move(command.steps, command.offset, ticket, now)
+        else:
+            self._channels[command.channel].zero(ticket, now)
+
+    def opened(self, now: float) -> None:
+        """The port is open."""
+        if self._line is not Line.OPENING:
+            return
+        self._line = Line.OPEN
+        self._in_contact = False
+        self._dirty = True
+        self._failures = 0
+        self._heard_at = now
+        for channel in self._channels.values():
+            channel.line_up()
+
+    def not_opened(self, reason: str, now: float) -> None:
+        """The port could not be opened."""
+        if self._line is Line.OPENING:
+            self._outage(reason, now)
+
+    def lost(self, reason: str, now: float) -> None:
+        """The port broke."""
+        if self._line is Line.OPEN:
+            self._effects.append(ClosePort())
+            self._outage(reason, now)
+        elif self._line is Line.SECURING:
+            self._go_offline(f'the connection broke while it was being closed: {reason}')
+
+    def received(self, data: bytes, now: float) -> None:
+        """Bytes came. Those that no exchange waits for are dropped."""
+        exchange = self._exchange
+        if exchange is None:
+            if now < self._quiet_until:
+                self._quiet_until = min(now + QUIET_S, self._quiet_limit)
+            return
+        exchange.heard = True
+        was_acknowledged = exchange.reader.acknowledged
+        try:
+            reply = exchange.reader.feed(data)
+        except HubError as error:
+            self._fail(error, now)
+            return
+        if reply is not None:
+            self._succeed(reply, now)
+        elif exchange.reader.acknowledged and not was_acknowledged and exchange.request.word_optional_s is not None:
+            exchange.deadline = min(exchange.deadline, now + exchange.request.word_optional_s)
+
+    def advance(self, now: float) -> None:
+        """Do what is due."""
+        if self._line is Line.WAITING and now >= self._reopen_at:
+            self._open()
+        if self._line in (Line.OPEN, Line.SECURING):
+            for channel in self._channels.values():
+                channel.tick(now)
+            self._watch_exchange(now)
+            if self._exchange is None and self._failures >= LOST_AFTER_FAILURES \
+                    and now - self._heard_at >= LOST_AFTER_FAILURES * self._settings.serial_timeout_s:
+                self.lost(f'the hub on {self._port_name} does not answer', now)
+            elif self._exchange is None:
+                self._start_exchange(now)
+        if self._line is Line.SECURING and (not self._secure(now) or now >= self._secure_until):
+            self._go_offline('disconnected on request')
+        self._judge_connect(now)
+
+    # Connection
+
+    def _connect(self, ticket: Ticket, now: float) -> None:
+        if self._line is Line.SECURING or self._connecting is not None:
+            self._effects.resolve(ticket, Outcome.FAILED)
+            return
+        if self._line is Line.OPEN and any(channel.usable(now) for channel in self._channels.values()):
+            self._effects.resolve(ticket, Outcome.ALREADY_CONNECTED)
+            return
+        self._connecting = ticket
+        self._connect_began = now
+        if self._line is Line.OFFLINE:
+            for channel in self._channels.values():
+                channel.line_down(FocuserStatus.Initializing, f'connecting to the hub on {self._port_name}')
+        for channel in self._channels.values():
+            channel.ask_again()
+        if self._line in (Line.OFFLINE, Line.WAITING):
+            self._open()
+
+    def _open(self) -> None:
+        self._line = Line.OPENING
+        self._reopen_at = math.inf
+        self._effects.append(OpenPort())
+
+    def _disconnect(self, ticket: Ticket, now: float) -> None:
+        if self._line is Line.OFFLINE:
+            self._effects.resolve(ticket, Outcome.NOT_CONNECTED)
+            return
+        self._disconnecting.append(ticket)
+        if self._line is Line.OPEN:
+            self._line = Line.SECURING
+            self._secure_until = now + SECURE_LIMIT_S
+            self._secure(now)
+        elif self._line is not Line.SECURING:
+            self._go_offline('disconnected on request')
+
+    def _secure(self, now: float) -> bool:
+        """Halt what we have set in motion; returns whether that has to be waited for."""
+        return any(channel.secure(now) for channel in self._channels.values())
+
+    def _go_offline(self, reason: str) -> None:
+        self._line = Line.OFFLINE
+        self._effects.append(ClosePort())
+        self._reopen_at = self._secure_until = math.inf
+        self._exchange = None
+        self._outage_logged = False
+        for channel in self._channels.values():
+            channel.line_down(FocuserStatus.Disabled, 'not connected: the daemon was not asked to connect')
+        self._effects.log('info', reason)
+        self._fail_connect()
+        for ticket in self._disconnecting:
+            self._effects.resolve(ticket, Outcome.DONE)
+        self._disconnecting = []
+
+    def _outage(self, reason: str, now: float) -> None:
+        """The line is gone; logged once until the hub answers again, however often opening is tried."""
+        self._line = Line.WAITING
+        self._reopen_at = now + REOPEN_S
+        self._exchange = None
+        if not self._outage_logged:
+            self._outage_logged = True
+            self._effects.log('error', f'no connection to the hub: {reason}')
+        for channel in self._channels.values():
+            channel.line_down(FocuserStatus.Error, reason)
+        self._fail_connect()
+
+    def _fail_connect(self) -> None:
+        if self._connecting is not None:
+            self._effects.resolve(self._connecting, Outcome.FAILED)
+            self._connecting = None
+
+    def _judge_connect(self, now: float) -> None:
+        """Tell a waiting caller of connect as soon as its outcome is certain."""
+        if self._connecting is None:
+            return
+        waited_s = now - self._connect_began
+        channels = self._channels.values()
+        usable = self._line is Line.OPEN and any(
+            channel.usable(now) and channel.answered_since(self._connect_began) for channel in channels)
+        decided = self._line is Line.OPEN and all(
+            channel.answered_since(self._connect_began) or channel.failures >= 2 for channel in channels)
+        if usable and (decided or waited_s >= CONNECT_PATIENCE_S):
+            self._effects.resolve(self._connecting, Outcome.DONE)
+            self._connecting = None
+        elif decided or waited_s >= CONNECT_LIMIT_S:
+            silence = Silent(f'the hub on {self._port_name} does not answer')
+            for channel in channels:
+                if not channel.answered_since(self._connect_began):
+                    channel.blame(silence)
+            self._effects.log('error', 'connecting failed for now: ' + '; '.join(
+                f'channel {n}: {view.error}' for n, view in self.views(now).items() if view.error))
+            self._fail_connect()
+
+    # Exchanges
+
+    def _overdue_at(self, exchange: _Exchange) -> float:
+        """From when on another channel may go first; never, once a part of the reply has come."""
+        if self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, (GetStatus, GetConfig)):
+            return math.inf
+        return exchange.sent_at + max(SHORTEST_OVERDUE_S, OVERDUE_FACTOR * self._slowest_reply_s)
+
+    def _may_overtake(self, channel: Channel, exchange: _Exchange) -> bool:
+        """Whether a channel, itself in good order, need not wait for ever for the other one's reply."""
+        return channel.number != exchange.request.channel and channel.failures == 0
+
+    def _watch_exchange(self, now: float) -> None:
+        """End an exchange that waited long enough."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if now >= exchange.deadline:
+            if exchange.reader.acknowledged and exchange.request.word_optional_s is not None:
+                self._dirty = True
+                self._succeed('', now, clean=False)
+            else:
+                self._fail(Silent(f'no answer to {exchange.request} within {exchange.timeout_s:g} s'), now)
+            return
+        for channel in self._channels.values():
+            if channel.urgent is not None and now >= channel.urgent + HALT_PATIENCE_S:
+                self._fail(Silent(f'{exchange.request} was given up for a halt'), now)
+                return
+            if self._may_overtake(channel, exchange) and now >= max(channel.wanted()[0], self._overdue_at(exchange)):
+                self._fail(Silent(f'no answer to {exchange.request} in good time'), now)
+                return
+
+    def _start_exchange(self, now: float) -> None:
+        wishes = sorted(((*channel.wanted(), channel) for channel in self._channels.values()),
+                        key=lambda wish: (not isinstance(wish[1], Halt), wish[0]))
+        for due, request, channel in wishes:
+            halt = isinstance(request, Halt)
+            if due > now or (now < self._quiet_until and not halt):
+                continue
+            if self._dirty and not halt:
+                request = GetConfig(channel.number)
+            timeout_s = self._settings.serial_timeout_s
+            self._exchange = _Exchange(request, self._dirty, now, min(timeout_s, HALT_TIMEOUT_S) if halt else timeout_s)
+            channel.sent(request, now)
+            self._effects.append(Write(request.encode()))
+            return
+
+    def _succeed(self, reply: Reply, now: float, clean: bool = True) -> None:
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        self._failures = 0
+        self._heard_at = now
+        if clean:
+            self._slowest_reply_s = max(now - exchange.sent_at, 0.9 * (self._slowest_reply_s or 0.0))
+        if isinstance(exchange.request, GetConfig):
+            self._dirty = False
+        self._note_contact()
+        self._channels[exchange.request.channel].answered(exchange.request, reply, exchange.sent_at, now)
+
+    def _fail(self, error: HubError, now: float) -> None:
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        if isinstance(error, Refused):
+            self._failures = 0
+            self._heard_at = now
+            self._note_contact()
+        else:
+            self._dirty = True
+            self._failures += 1
+            if isinstance(error, Garbled):
+                self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
+        self._channels[exchange.request.channel].failed(exchange.request, error, now)
+
+    def _note_contact(self) -> None:
+        """The hub has spoken: an outage, or the time before the first contact, is over."""
+        self._outage_logged = False
+        if not self._in_contact:
+            self._in_contact = True
+            self._effects.log('info', f'connected to the hub on {self._port_name}')

@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a channel can be busy with: a move, a zero, a halt. Pure: it is given replies and the time.
+
+A move is over only when the hub says so: it has to begin (in motion, elsewhere, or already there), to end, and to end
+on the commanded position. A motion or sync request that got no proper answer is never simply repeated: a status is
+read first, and only if that shows that nothing happened is there one more try.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from .arrival import Arrival, History
+from .protocol import GetStatus, Halt, HubError, MoveTo, Refused, Request, Status, Sync
+
+START_LIMIT_S = 2.5
+"""How long a motor may take to begin after the hub accepted the move. Up to 2 s are seen on real hubs."""
+
+STANDSTILL_S = 0.3
+"""A focuser that rests away from its target is looked at again after this long, before that is believed."""
+
+HALT_LIMIT_S = 3.5
+"""How long a caller waits for a motor to stand after a halt. Its client gives up after 5 s."""
+
+TRIES = 2
+"""How often a motion or sync request is sent at most; the second time only if nothing came of the first."""
+
+
+class Outcome(Enum):
+    """How a command ended, in words that do not depend on the numbers of the Pyro interface."""
+
+    DONE = 'done'
+    FAILED = 'failed'
+    NOT_AVAILABLE = 'not available'
+    OUTSIDE_LIMITS = 'outside limits'
+    NOT_CONNECTED = 'not connected'
+    ALREADY_CONNECTED = 'already connected'
+
+
+class Ticket:
+    """What a command is known by until it has its outcome. The core carries tickets about, and resolves none itself."""
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Tell the caller. Only the thread that carries out effects calls this."""
+        raise NotImplementedError
+
+
+class Sink(Protocol):
+    """Where the core leaves what has to happen outside."""
+
+    def log(self, level: str, message: str) -> None:
+        """Leave a line for the observatory log; level is info, warning or error."""
+
+    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
+        """Give a command its outcome. Called exactly once for each ticket."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Signed steps around the middle of the range, from the hub's counts 0 to Max Pos, and the limits in steps."""
+
+    max_counts: int
+    soft_step_limits: tuple[int, int]
+
+    @property
+    def zero_counts(self) -> int:
+        """The count that is called step 0."""
+        return self.max_counts // 2
+
+    @property
+    def min_steps(self) -> int:
+        """Lowest position that may be commanded: the tighter of the configured limit and one step inside the range."""
+        return max(self.soft_step_limits[0], -(self.zero_counts - 1))
+
+    @property
+    def max_steps(self) -> int:
+        """Highest position that may be commanded."""
+        return min(self.soft_step_limits[1], self.zero_counts - 1)
+
+    def allows(self, steps: int) -> bool:
+        """Whether a position may be commanded."""
+        return self.min_steps <= steps <= self.max_steps
+
+    def steps(self, counts: int) -> int:
+        """Position in steps of a position in counts."""
+        return counts - self.zero_counts
+
+    def counts(self, steps: int) -> int:
+        """Position in counts of a position in steps."""
+        return steps + self.zero_counts
+
+
+class Phase(Enum):
+    """Where a move or a zero stands."""
+
+    CHECK = 'reading the status before anything is sent'
+    SEND = 'the request has to go out'
+    DOUBT = 'the request went out but its answer is missing: the status decides'
+    WATCH = 'the hub has accepted it'
+    FAILED = 'given up; the motor has to be halted'
+    ENDED = 'over'
+
+
+class Task:
+    """A move or a zero under way on one channel."""
+
+    name = ''
+
+    def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float) -> None:
+        self._channel = channel
+        self._ticket = ticket
+        self._sink = sink
+        self._due = now
+        self._tries = 0
+        self._unheard = 0
+        self._error: HubError | None = None
+        self.went_out = False   # the request is on the wire: whether it took effect is for the hub to say
+        self.phase = Phase.CHECK
+        self.deadline = math.inf
+
+    def request(self) -> Request:
+        """The request that makes it happen."""
+        raise NotImplementedError
+
+    def wanted(self) -> tuple[float, Request]:
+        """The next exchange this task needs, and when."""
+        return self._due, (self.request() if self.phase is Phase.SEND else GetStatus(self._channel))
+
+    def sent(self, now: float) -> None:
+        """The request has gone out."""
+        self.went_out = True
+
+    def accepted(self, now: float) -> None:
+        """The hub answered the request as it should."""
+        raise NotImplementedError
+
+    def status(self, status: Status, at: float, now: float) -> None:
+        """A status that was asked for at `at`."""
+        raise NotImplementedError
+
+    def tick(self, now: float) -> None:
+        """Look at the clock."""
+        raise NotImplementedError
+
+    def failed_exchange(self, request: Request, error: HubError, now: float) -> None:
+        """An exchange of this channel failed: refused, garbled or silent."""
+        self._error = error
+        if isinstance(request, (MoveTo, Sync)):
+            self.phase = Phase.DOUBT
+            self._due = now
+        elif not self.went_out:
+            self._unheard += 1
+            if self._unheard == TRIES:
+                self._end(Outcome.FAILED, 'error', f'{self.name} not begun: {error}')
+
+    def finish(self, outcome: Outcome) -> None:
+        """Give the caller the outcome, unless that has been done."""
+        if self.phase is not Phase.ENDED:
+            self.phase = Phase.ENDED
+            self._sink.resolve(self._ticket, outcome)
+
+    def cancel(self, reason: str) -> None:
+        """End as failed, for a reason that lies outside."""
+        if self.phase is not Phase.ENDED:
+            self._end(Outcome.FAILED, 'warning', f'{self.name} {reason}')
+
+    def _send(self, now: float) -> None:
+        self._tries += 1
+        self.phase = Phase.SEND
+        self._due = now
+
+    def _end(self, outcome: Outcome, level: str, message: str) -> None:
+        self._log(level, message)
+        self.finish(outcome)
+
+    def _log(self, level: str, message: str) -> None:
+        self._sink.log(level, f'channel {self._channel}: {message}')
+
+
+class Move(Task):
+    """One absolute move, from the request to the focuser at rest on its target.
+
+    `offset_steps` makes the target depend on where the focuser really stands: it is worked out again when the first
+    status shows that the focuser was moved from outside.
+    """
+
+    def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float, scale: Scale, steps: int,
+                 offset: bool, known_target_steps: int, move_timeout_s: float, rhythm_s: float,
+                 history: History) -> None:
+        super().__init__(channel, ticket, sink, now)
+        self._scale = scale
+        self._delta_steps = steps if offset else None
+        self.target_steps = known_target_steps + steps if offset else steps
+        self._known_target_steps = known_target_steps
+        self._move_timeout_s = move_timeout_s
+        self._rhythm_s = rhythm_s
+        self._history = history
+        self._start_counts = 0
+        self._sent_at = now
+        self._begun = False
+        self._arrival: Arrival | None = None
+        self._resting: tuple[float, int] | None = None
+        self.deadline = now + move_timeout_s
+        self._log('info', f'move to {self.target_steps:+d} steps requested, from {known_target_steps:+d}')
+
+    @property
+    def name(self) -> str:   # type: ignore[override]
+        return f'move to {self.target_steps:+d} steps'
+
+    @property
+    def target_counts(self) -> int:
+        """The commanded position."""
+        return self._scale.counts(self.target_steps)
+
+    def request(self) -> Request:
+        return MoveTo(self._channel, self.target_counts)
+
+    def sent(self, now: float) -> None:
+        super().sent(now)
+        self._sent_at = now
+        self.deadline = now + self._move_timeout_s
+
+    def accepted(self, now: float) -> None:
+        self._watch(now)
+
+    def status(self, status: Status, at: float, now: float) -> None:
+        if self.phase is Phase.CHECK:
+            self._check(status, now)
+        elif self.phase is Phase.DOUBT:
+            self._decide(status, at, now)
+        elif self.phase is Phase.WATCH:
+            self._follow(status, at, now)
+
+    def tick(self, now: float) -> None:
+        if now < self.deadline:
+            return
+        if self.phase is Phase.CHECK:
+            self._end(Outcome.FAILED, 'error', f'{self.name} not begun within {self._move_timeout_s:g} s')
+        elif self.phase is not Phase.FAILED:
+            self._give_up(f'not finished within {self._move_timeout_s:g} s')
+
+    def _check(self, status: Status, now: float) -> None:
+        if status.moving:
+            self._end(Outcome.FAILED, 'error', f'{self.name} refused: the focuser is being moved from outside')
+            return
+        if not status.probe_present:
+            self._end(Outcome.NOT_AVAILABLE, 'error', f'{self.name} refused: no focuser is plugged in')
+            return
+        standing_steps = self._scale.steps(status.counts)
+        if self._delta_steps is not None and standing_steps != self._known_target_steps:
+            self.target_steps = standing_steps + self._delta_steps
+            if not self._scale.allows(self.target_steps):
+                self._end(Outcome.OUTSIDE_LIMITS, 'error', f'{self.name} refused: outside limits')
+                return
+        if status.counts == self.target_counts:
+            self._end(Outcome.DONE, 'info', f'already at {self.target_steps:+d} steps')
+            return
+        self._start_counts = status.counts
+        self._send(now)
+
+    def _decide(self, status: Status, at: float, now: float) -> None:
+        if status.moving or status.target_counts == self.target_counts or status.counts != self._start_counts:
+            self._watch(now)
+            self._follow(status, at, now)
+        elif self._tries < TRIES:
+            self._send(now)
+        else:
+            self._end(Outcome.FAILED, 'error', f'{self.name} not begun: {self._error}')
+
+    def _watch(self, now: float) -> None:
+        self.phase = Phase.WATCH
+        self._arrival = Arrival(self._history, self._rhythm_s, self._sent_at, self._start_counts, self.target_counts)
+        self._due = max(now, self._arrival.next_look)
+
+    def _follow(self, status: Status, at: float, now: float) -> None:
+        assert self._arrival is not None
+        arrived = status.counts == self.target_counts
+        self._begun = self._begun or status.moving or arrived or status.counts != self._start_counts
+        if status.moving or not self._begun:
+            self._resting = None
+            self._arrival.seen(at, status.counts)
+            self._due = self._arrival.next_look
+            if not self._begun and at - self._sent_at > START_LIMIT_S:
+                self._give_up(f'not begun within {START_LIMIT_S:g} s')
+        elif arrived and status.probe_present:
+            self._arrival.arrived(at)
+            self._end(Outcome.DONE, 'info', f'arrived at {self.target_steps:+d} steps after {at - self._sent_at:.1f} s')
+        elif self._resting is None or self._resting[1] != status.counts:
+            self._resting = (at, status.counts)
+            self._due = at + STANDSTILL_S
+        elif at - self._resting[0] < STANDSTILL_S:
+            self._due = self._resting[0] + STANDSTILL_S
+        else:
+            self._explain(status)
+
+    def _explain(self, status: Status) -> None:
+        """The focuser rests where it should not: say why, and see to it that it stays at rest."""
+        where = f'{self._scale.steps(status.counts):+d} steps'
+        if not status.probe_present:
+            self._give_up('failed: the focuser was unplugged on the way')
+        elif status.target_counts == self.target_counts:
+            self._give_up(f'failed: came to rest at {where}, short of the target')
+        elif status.target_counts == status.counts:
+            # Nothing is left to halt, and a person at the hand controller may want to go on.
+            self._end(Outcome.FAILED, 'error', f'{self.name} failed: halted from outside at {where}')
+        else:
+            self._give_up(f'failed: moved from outside, now at {where}')
+
+    def _give_up(self, why: str) -> None:
+        self.phase = Phase.FAILED
+        self._log('error', f'{self.name} {why}; halting')
+
+
+class Zero(Task):
+    """Declare the present position to be step 0, and see that the hub took it over."""
+
+    name = 'zero'
+
+    def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float, scale: Scale,
+                 home_reset_timeout_s: float) -> None:
+        super().__init__(channel, ticket, sink, now)
+        self._zero_counts = scale.zero_counts
+        self._scale = scale
+        self._old_steps = 0
+        self._home_reset_timeout_s = home_reset_timeout_s
+        self.deadline = now + home_reset_timeout_s
+        self._log('info', 'zero requested')
+
+    def request(self) -> Request:
+        return Sync(self._channel, self._zero_counts)
+
+    def accepted(self, now: float) -> None:
+        self.phase = Phase.WATCH
+        self._due = now
+
+    def status(self, status: Status, at: float, now: float) -> None:
+        if self.phase is Phase.CHECK:
+            if status.moving:
+                self._end(Outcome.FAILED, 'error', 'zero refused: the focuser is moving')
+            elif not status.probe_present:
+                self._end(Outcome.NOT_AVAILABLE, 'error', 'zero refused: no focuser is plugged in')
+            else:
+                self._old_steps = self._scale.steps(status.counts)
+                self._send(now)
+        elif status.counts == self._zero_counts and not status.moving:
+            self._end(Outcome.DONE, 'info', f'zero set where {self._old_steps:+d} steps were')
+        elif self.phase is Phase.DOUBT and (isinstance(self._error, Refused) or self._tries == TRIES):
+            self._end(Outcome.FAILED, 'error', f'zero failed: {self._error}')
+        elif self.phase is Phase.DOUBT:
+            self._send(now)
+        else:
+            self._due = at + 0.1
+
+    def tick(self, now: float) -> None:
+        if now >= self.deadline:
+            self._end(Outcome.FAILED, 'error', f'zero not confirmed within {self._home_reset_timeout_s:g} s')
+
+
+class Halting:
+    """HALT, until a status shows the motor at rest. It goes before everything else that the channel may want.
+
+    Callers that wait for it are told after HALT_LIMIT_S at the latest. The halt itself goes on after that: a motor
+    that nobody could stop is not left alone.
+    """
+
+    RESEND_S = 0.5
+
+    def __init__(self, channel: int, now: float) -> None:
+        self._channel = channel
+        self._halt_due = now
+        self._look_due = math.inf
+        self._look_gap_s = 0.02
+        self._accepted = False
+        self.first = True                       # no HALT has gone out yet for the latest caller
+        self._waiting: list[Ticket] = []
+        self.gives_up_at = now + HALT_LIMIT_S   # when the callers are told, and the pace slows down
+
+    def join(self, ticket: Ticket, now: float) -> None:
+        """Another caller wants the same: HALT goes out again for it."""
+        if not self._waiting:
+            self.gives_up_at = now + HALT_LIMIT_S
+        self._waiting.append(ticket)
+        self._accepted = False
+        self._halt_due = now
+        self.first = True
+
+    def wanted(self) -> tuple[float, Request]:
+        """The next exchange of the halt, and when."""
+        if self._halt_due <= self._look_due:
+            return self._halt_due, Halt(self._channel)
+        return self._look_due, GetStatus(self._channel)
+
+    def accepted(self, now: float) -> None:
+        """The hub answered HALTED: look whether the motor stands."""
+        self._accepted = True
+        self._halt_due = now + self.RESEND_S
+        self._look_due = now
+
+    def status(self, status: Status, now: float) -> bool:
+        """A status that was asked for after the last HALT; returns whether the motor stands."""
+        if not self._accepted:
+            return False
+        if status.moving:
+            self._look_due = now + self._look_gap_s
+            self._look_gap_s = min(self._look_gap_s * 2, 0.5)
+            return False
+        return True
+
+    def failed_exchange(self, now: float) -> None:
+        """HALT, or the look after it, had no proper answer: HALT goes out again."""
+        self._accepted = False
+        self._look_due = math.inf
+        self._halt_due = now + (1.0 if self.gives_up_at == math.inf else 0.05)
+
+    def sent(self) -> None:
+        """HALT has gone out."""
+        self.first = False
+
+    def give_up(self) -> list[Ticket]:
+        """Nobody can wait any longer; returns the callers. HALT is sent on, at a slower pace."""
+        self.gives_up_at = math.inf
+        return self.waiting()
+
+    def waiting(self) -> list[Ticket]:
+        """Take all callers."""
+        tickets, self._waiting = self._waiting, []
+        return tickets

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opening the serial port, and saying in words why it could not be opened or why it broke."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import termios
+from typing import Any
+
+import serial
+
+HANDLERS = 'warwick.observatory.focuslynx.simulator'
+"""Package in which pyserial finds the handler of lynxsim:// addresses."""
+
+WRITE_TIMEOUT_S = 1.0
+"""A request is 24 bytes at most: a port that does not take them in this time is stuck."""
+
+_REASONS = {
+    errno.ENOENT: 'no such device',
+    errno.ENXIO: 'no such device',
+    errno.ENODEV: 'no such device',
+    errno.EACCES: 'permission denied',
+    errno.EPERM: 'permission denied',
+    errno.EISDIR: 'it is a directory',
+    errno.ENOTTY: 'it is not a serial device',
+    errno.EBUSY: 'it is in use by another program',
+    errno.EAGAIN: 'it is in use by another program',
+    errno.EIO: 'the device is gone',
+    errno.ECONNREFUSED: 'connection refused',
+    errno.EHOSTUNREACH: 'host unreachable',
+}
+
+
+def open_port(name: str, baud: int) -> Any:
+    """Open a device or any address that pyserial knows, for this process alone, with reads that do not block.
+
+    Raises whatever pyserial and the system raise; `explain` turns that into a reason.
+    """
+    if HANDLERS not in serial.protocol_handler_packages:
+        serial.protocol_handler_packages.append(HANDLERS)
+    if '://' in name:
+        return serial.serial_for_url(name, baudrate=baud, timeout=0, write_timeout=WRITE_TIMEOUT_S)
+    port = serial.Serial(name, baudrate=baud, timeout=0, write_timeout=WRITE_TIMEOUT_S, exclusive=True)
+    # pyserial's lock binds only those who ask for it. A pseudo-terminal would keep this one after we are gone.
+    if not os.path.realpath(name).startswith('/dev/pts/'):
+        try:
+            fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+        except OSError:
+            port.close()
+            raise
+    return port
+
+
+def explain(error: BaseException) -> str:
+    """One short reason for an exception of a port: pyserial wraps errors in errors and repeats itself."""
+    number = getattr(error, 'errno', None)
+    if number is None and isinstance(error, termios.error) and error.args:
+        number = error.args[0]
+    text = ' '.join(str(error).split())
+    if number is None:
+        found = re.search(r'(?:\[Errno |: \()(\d+)\b', text)
+        number = int(found.group(1)) if found else None
+    if number in _REASONS:
+        return _REASONS[number]
+    if number is not None and not isinstance(error, serial.SerialException):
+        return os.strerror(number).lower()
+    return text or type(error).__name__
