@@ -41,7 +41,7 @@ class History:
             if self._speed is None:
                 return None
             duration_s += (distance - known) / self._speed
-        return duration_s if duration_s > 0 else None
+        return max(duration_s, 0.0)
 
     def learn(self, distance: int, duration_s: float, speed: float | None) -> None:
         """Remember a completed move."""
@@ -70,7 +70,8 @@ class Arrival:
         expected_s = history.expected_s(self._distance)
         if expected_s is not None:
             self._expected_at = now + expected_s
-        self.next_look = self._plan(now)
+        self.next_look = min(now + (FIRST_GAP_S if expected_s is None else expected_s), now + rhythm_s)
+        self._extra -= self.next_look < now + rhythm_s
 
     def seen(self, at: float, counts: int) -> None:
         """The focuser was at `counts`, still on its way, in the look that went out at `at`."""

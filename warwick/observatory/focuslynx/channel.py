@@ -8,11 +8,13 @@ view that leaves the channel is in signed steps.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from .arrival import History
+from .commands import Outcome, Sink, Ticket
 from .constants import FocuserStatus
-from .motion import Halting, Move, Outcome, Phase, Scale, Sink, Task, Ticket, Zero
+from .halting import Halting
+from .motion import Move, Phase, Task, Zero
 from .protocol import (
     MAX_COUNTS,
     Configuration,
@@ -26,53 +28,14 @@ from .protocol import (
     Request,
     Status,
 )
+from .settings import Scale, Settings
+from .view import ChannelView
 
 CONFIG_INTERVAL_S = 30.0
 """How often the hub's settings are read again: other programs can change them behind our back."""
 
 FREE_RETRIES = 3
 """Failed exchanges in a row that are repeated at once; after that the channel is asked at its ordinary pace."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the configuration file says about motion and time; seconds and signed steps."""
-
-    soft_step_limits: tuple[int, int]
-    idle_loop_delay_s: float
-    moving_loop_delay_s: float
-    serial_timeout_s: float
-    move_timeout_s: float
-    home_reset_timeout_s: float
-
-
-@dataclass(frozen=True)
-class ChannelView:
-    """What others may know of a channel. Below Idle every number is None.
-
-    `as_of` is when the state was last known to be true and `good_until` when it stops being so, both in seconds on
-    the clock of the link thread.
-    """
-
-    status: int                      # FocuserStatus
-    as_of: float
-    good_until: float = math.inf
-    temperature_c: float | None = None
-    current_steps: int | None = None
-    target_steps: int | None = None
-    requested_steps: int | None = None
-    min_steps: int | None = None
-    max_steps: int | None = None
-    nickname: str | None = None
-    device_type: str | None = None
-    error: str | None = None
-
-    def at(self, now: float) -> ChannelView:
-        """The view as it has to be read at `now`: one that was not renewed in time says so, and shows no numbers."""
-        if now <= self.good_until:
-            return self
-        return ChannelView(status=FocuserStatus.Error, as_of=self.good_until, nickname=self.nickname,
-                           device_type=self.device_type, error='there is no fresh report from the hub')
 
 
 class Channel:
@@ -330,7 +293,7 @@ class Channel:
             if self.failures > FREE_RETRIES:
                 pace_s = self._settings.idle_loop_delay_s if self._task is None else self._settings.moving_loop_delay_s
                 self._retry_at = now + pace_s
-        if self._halting is not None:
+        if self._halting is not None and (isinstance(request, Halt) or not self._halting.first):
             self._halting.failed_exchange(now)
             self._retry_at = -math.inf
         if self._task is not None and not isinstance(request, (GetConfig, Halt)):
@@ -408,6 +371,7 @@ class Channel:
         assert self._halting is not None
         where = self._in_steps(status.counts)
         tickets = self._halting.waiting()
+        worth_a_line = tickets or self._halting.gave_up
         self._halting = None
         self._unattended = False
         self._rest_at(status.counts)
@@ -418,7 +382,7 @@ class Channel:
             else:
                 self._task.cancel(f'stopped at {where}')
             self._task = None
-        elif tickets:
+        elif worth_a_line:
             self._log('info', f'stopped at {where}')
         for ticket in tickets:
             self._sink.resolve(ticket, Outcome.DONE)

@@ -14,14 +14,39 @@ answers in order and its replies carry no number, so:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
-from typing import Union
 
-from .channel import Channel, ChannelView, Settings
+from .channel import Channel
+from .commands import (
+    ClosePort,
+    Command,
+    Connect,
+    Disconnect,
+    Effect,
+    Effects,
+    MoveFocuser,
+    OpenPort,
+    Outcome,
+    Stop,
+    Ticket,
+    Write,
+)
 from .constants import FocuserStatus
-from .motion import Outcome, Ticket
-from .protocol import Garbled, GetConfig, GetStatus, Halt, HubError, Refused, Reply, ReplyReader, Request, Silent
+from .protocol import (
+    Garbled,
+    GetConfig,
+    GetStatus,
+    Halt,
+    HubError,
+    Refused,
+    Reply,
+    ReplyReader,
+    Request,
+    Silent,
+    no_answer,
+)
+from .settings import Settings
+from .view import ChannelView
 
 CHANNELS = (1, 2)
 
@@ -53,78 +78,6 @@ SECURE_LIMIT_S = 2.0
 """How long disconnecting waits for a motor to stand."""
 
 
-@dataclass(frozen=True)
-class Connect:
-    """Open the port, and keep it open until Disconnect."""
-
-
-@dataclass(frozen=True)
-class Disconnect:
-    """Halt what we have set in motion, then close the port and leave it closed."""
-
-
-@dataclass(frozen=True)
-class MoveFocuser:
-    """Move to `steps`, or by `steps` from the target."""
-
-    channel: int
-    steps: int
-    offset: bool = False
-
-
-@dataclass(frozen=True)
-class SetZero:
-    """Declare the present position to be step 0."""
-
-    channel: int
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Halt the motor."""
-
-    channel: int
-
-
-Command = Union[Connect, Disconnect, MoveFocuser, SetZero, Stop]
-
-
-@dataclass(frozen=True)
-class Write:
-    """Send these bytes, after dropping what was received and not yet read."""
-
-    data: bytes
-
-
-@dataclass(frozen=True)
-class OpenPort:
-    """Try to open the port; the result comes back by `opened` or `not_opened`."""
-
-
-@dataclass(frozen=True)
-class ClosePort:
-    """Close the port; an attempt to open it that is still under way is abandoned."""
-
-
-@dataclass(frozen=True)
-class Log:
-    """A line for the observatory log."""
-
-    level: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Resolve:
-    """Tell whoever holds the ticket."""
-
-    ticket: Ticket
-    outcome: Outcome
-
-
-Effect = Union[Write, OpenPort, ClosePort, Log, Resolve]
-
-
 class Line(Enum):
     """Where the connection stands."""
 
@@ -133,16 +86,6 @@ class Line(Enum):
     WAITING = 'the next attempt to open is due later'
     OPEN = 'the port is open'
     SECURING = 'the port is open until the motors stand'
-
-
-class _Effects(list[Effect]):
-    """Collects effects; the sink of channels and their tasks."""
-
-    def log(self, level: str, message: str) -> None:
-        self.append(Log(level, message))
-
-    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
-        self.append(Resolve(ticket, outcome))
 
 
 class _Exchange:
@@ -169,14 +112,15 @@ class Controller:
         """`unattended`: channels whose motors a former controller set in motion and could not watch to the end."""
         self._settings = settings
         self._port_name = port_name
-        self._effects = _Effects()
+        self._effects = Effects()
         self._channels: dict[int, Channel] = {n: Channel(n, settings, self._effects, n in unattended) for n in CHANNELS}
         self._line = Line.OFFLINE
         self._exchange: _Exchange | None = None
         self._dirty = False
         self._quiet_until = self._quiet_limit = -math.inf
         self._slowest_reply_s: float | None = None
-        self._failures = 0
+        self._failures = 0              # exchanges in a row without an answer, on either channel
+        self._last_error: HubError | None = None
         self._heard_at = -math.inf
         self._in_contact = False        # the hub has answered since the port was opened
         self._outage_logged = False
@@ -297,7 +241,7 @@ class Controller:
             self._watch_exchange(now)
             if self._exchange is None and self._failures >= LOST_AFTER_FAILURES \
                     and now - self._heard_at >= LOST_AFTER_FAILURES * self._settings.serial_timeout_s:
-                self.lost(f'the hub on {self._port_name} does not answer', now)
+                self.lost(f'the hub on {self._port_name} does not answer: {self._last_error}', now)
             elif self._exchange is None:
                 self._start_exchange(now)
         if self._line is Line.SECURING and (not self._secure(now) or now >= self._secure_until):
@@ -419,7 +363,7 @@ class Controller:
                 self._dirty = True
                 self._succeed('', now, clean=False)
             else:
-                self._fail(Silent(f'no answer to {exchange.request} within {exchange.timeout_s:g} s'), now)
+                self._fail(no_answer(exchange.request, exchange.timeout_s, exchange.reader.passed_over), now)
             return
         for channel in self._channels.values():
             if channel.urgent is not None and now >= channel.urgent + HALT_PATIENCE_S:
@@ -466,6 +410,7 @@ class Controller:
         else:
             self._dirty = True
             self._failures += 1
+            self._last_error = error
             if isinstance(error, Garbled):
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
         self._channels[exchange.request.channel].failed(exchange.request, error, now)

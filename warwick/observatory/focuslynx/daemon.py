@@ -21,10 +21,10 @@ import Pyro4
 from warwick.observatory.common import helpers
 
 from ._version import __version__
+from .commands import Command, Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
 from .constants import CommandStatus, FocuserStatus
-from .controller import CHANNELS, Command, Connect, Disconnect, MoveFocuser, SetZero, Stop
+from .controller import CHANNELS
 from .link import Link
-from .motion import Outcome
 
 QUICK_LIMIT_S = 4.5
 """How long a caller of anything but a move waits at most: clients give up after 5 s."""

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
-from .channel import ChannelView, Settings
-from .controller import Command, Connect, Controller, Disconnect, Log, OpenPort, Resolve, Write
-from .motion import Outcome, Ticket
+from .commands import Command, Connect, Disconnect, Log, OpenPort, Outcome, Resolve, Ticket, Write
+from .controller import Controller
 from .port import explain
+from .settings import Settings
+from .view import ChannelView
 
 HEARTBEAT_S = 1.0
 """The thread renews what it has published at least this often, so that an old date means that it hangs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a channel can be busy with: a move, a zero, a halt. Pure: it is given replies and the time.
+"""What a channel can be busy with: a move or a zero. Pure: it is given replies and the time.
 
 A move is over only when the hub says so: it has to begin (in motion, elsewhere, or already there), to end, and to end
 on the commanded position. A motion or sync request that got no proper answer is never simply repeated: a status is
@@ -9,12 +9,12 @@ read first, and only if that shows that nothing happened is there one more try.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 from .arrival import Arrival, History
-from .protocol import GetStatus, Halt, HubError, MoveTo, Refused, Request, Status, Sync
+from .commands import Outcome, Sink, Ticket
+from .protocol import GetStatus, HubError, MoveTo, Refused, Request, Status, Sync
+from .settings import Scale
 
 START_LIMIT_S = 2.5
 """How long a motor may take to begin after the hub accepted the move. Up to 2 s are seen on real hubs."""
@@ -22,75 +22,8 @@ START_LIMIT_S = 2.5
 STANDSTILL_S = 0.3
 """A focuser that rests away from its target is looked at again after this long, before that is believed."""
 
-HALT_LIMIT_S = 3.5
-"""How long a caller waits for a motor to stand after a halt. Its client gives up after 5 s."""
-
 TRIES = 2
 """How often a motion or sync request is sent at most; the second time only if nothing came of the first."""
-
-
-class Outcome(Enum):
-    """How a command ended, in words that do not depend on the numbers of the Pyro interface."""
-
-    DONE = 'done'
-    FAILED = 'failed'
-    NOT_AVAILABLE = 'not available'
-    OUTSIDE_LIMITS = 'outside limits'
-    NOT_CONNECTED = 'not connected'
-    ALREADY_CONNECTED = 'already connected'
-
-
-class Ticket:
-    """What a command is known by until it has its outcome. The core carries tickets about, and resolves none itself."""
-
-    def resolve(self, outcome: Outcome) -> None:
-        """Tell the caller. Only the thread that carries out effects calls this."""
-        raise NotImplementedError
-
-
-class Sink(Protocol):
-    """Where the core leaves what has to happen outside."""
-
-    def log(self, level: str, message: str) -> None:
-        """Leave a line for the observatory log; level is info, warning or error."""
-
-    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
-        """Give a command its outcome. Called exactly once for each ticket."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Signed steps around the middle of the range, from the hub's counts 0 to Max Pos, and the limits in steps."""
-
-    max_counts: int
-    soft_step_limits: tuple[int, int]
-
-    @property
-    def zero_counts(self) -> int:
-        """The count that is called step 0."""
-        return self.max_counts // 2
-
-    @property
-    def min_steps(self) -> int:
-        """Lowest position that may be commanded: the tighter of the configured limit and one step inside the range."""
-        return max(self.soft_step_limits[0], -(self.zero_counts - 1))
-
-    @property
-    def max_steps(self) -> int:
-        """Highest position that may be commanded."""
-        return min(self.soft_step_limits[1], self.zero_counts - 1)
-
-    def allows(self, steps: int) -> bool:
-        """Whether a position may be commanded."""
-        return self.min_steps <= steps <= self.max_steps
-
-    def steps(self, counts: int) -> int:
-        """Position in steps of a position in counts."""
-        return counts - self.zero_counts
-
-    def counts(self, steps: int) -> int:
-        """Position in counts of a position in steps."""
-        return steps + self.zero_counts
 
 
 class Phase(Enum):
@@ -357,74 +290,3 @@ class Zero(Task):
     def tick(self, now: float) -> None:
         if now >= self.deadline:
             self._end(Outcome.FAILED, 'error', f'zero not confirmed within {self._home_reset_timeout_s:g} s')
-
-
-class Halting:
-    """HALT, until a status shows the motor at rest. It goes before everything else that the channel may want.
-
-    Callers that wait for it are told after HALT_LIMIT_S at the latest. The halt itself goes on after that: a motor
-    that nobody could stop is not left alone.
-    """
-
-    RESEND_S = 0.5
-
-    def __init__(self, channel: int, now: float) -> None:
-        self._channel = channel
-        self._halt_due = now
-        self._look_due = math.inf
-        self._look_gap_s = 0.02
-        self._accepted = False
-        self.first = True                       # no HALT has gone out yet for the latest caller
-        self._waiting: list[Ticket] = []
-        self.gives_up_at = now + HALT_LIMIT_S   # when the callers are told, and the pace slows down
-
-    def join(self, ticket: Ticket, now: float) -> None:
-        """Another caller wants the same: HALT goes out again for it."""
-        if not self._waiting:
-            self.gives_up_at = now + HALT_LIMIT_S
-        self._waiting.append(ticket)
-        self._accepted = False
-        self._halt_due = now
-        self.first = True
-
-    def wanted(self) -> tuple[float, Request]:
-        """The next exchange of the halt, and when."""
-        if self._halt_due <= self._look_due:
-            return self._halt_due, Halt(self._channel)
-        return self._look_due, GetStatus(self._channel)
-
-    def accepted(self, now: float) -> None:
-        """The hub answered HALTED: look whether the motor stands."""
-        self._accepted = True
-        self._halt_due = now + self.RESEND_S
-        self._look_due = now
-
-    def status(self, status: Status, now: float) -> bool:
-        """A status that was asked for after the last HALT; returns whether the motor stands."""
-        if not self._accepted:
-            return False
-        if status.moving:
-            self._look_due = now + self._look_gap_s
-            self._look_gap_s = min(self._look_gap_s * 2, 0.5)
-            return False
-        return True
-
-    def failed_exchange(self, now: float) -> None:
-        """HALT, or the look after it, had no proper answer: HALT goes out again."""
-        self._accepted = False
-        self._look_due = math.inf
-        self._halt_due = now + (1.0 if self.gives_up_at == math.inf else 0.05)
-
-    def sent(self) -> None:
-        """HALT has gone out."""
-        self.first = False
-
-    def give_up(self) -> list[Ticket]:
-        """Nobody can wait any longer; returns the callers. HALT is sent on, at a slower pace."""
-        self.gives_up_at = math.inf
-        return self.waiting()
-
-    def waiting(self) -> list[Ticket]:
-        """Take all callers."""
-        tickets, self._waiting = self._waiting, []
-        return tickets

@@ -186,6 +186,12 @@ class Sync(Request):
         return f'SCCP{_six_digits(self.counts)}'
 
 
+def no_answer(request: Request, waited_s: float, instead: str = '') -> Silent:
+    """The error for a request that was waited for in vain; `instead` is a line that came in place of the reply."""
+    other = f', only {_quoted(instead)}' if instead and instead != '!' else ''
+    return Silent(f'no answer to {request} within {waited_s:g} s{other}')
+
+
 class ReplyReader:
     """Assembles the reply to one request from bytes in any pieces.
 
@@ -198,6 +204,7 @@ class ReplyReader:
         self._skip_stale = skip_stale
         self._buffer = b''
         self._fields: dict[str, str] | None = None
+        self.passed_over = ''       # the last line that was taken for stale
         self.acknowledged = False   # `!` was read: the hub has the request, whatever comes of it
 
     def feed(self, data: bytes) -> Reply | None:
@@ -224,6 +231,7 @@ class ReplyReader:
         if self._fields is not None:
             return self._field(text, self._fields)
         if self._skip_stale and not self._is_payload(text):
+            self.passed_over = text
             return None
         error = re.fullmatch(r'ER=(\d{1,4})\s*(.*)', text)
         if error:

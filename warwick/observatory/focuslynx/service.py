@@ -15,13 +15,13 @@ from typing import Any
 import Pyro4
 from warwick.observatory.common import log as observatory_log
 
-from .channel import Settings
+from .commands import Connect
 from .config import Config
-from .controller import Connect
 from .daemon import FocuserDaemon
 from .eventlog import EventLog
 from .link import Link
 from .port import open_port
+from .settings import Settings
 
 SECURE_LIMIT_S = 3.0
 """How long the end of the process waits for moving channels to be halted."""

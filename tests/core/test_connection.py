@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Getting, losing and regaining the hub, in simulated time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.core.world import SETTINGS, World
+from warwick.observatory.focuslynx.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
+from warwick.observatory.focuslynx.constants import FocuserStatus
+
+
+def states(world: World) -> tuple[int, int]:
+    return world.view(1).status, world.view(2).status
+
+
+def test_nothing_is_asked_before_somebody_wants_a_connection() -> None:
+    world = World()
+    world.run(100)
+    assert world.sent == []
+    assert states(world) == (FocuserStatus.Disabled, FocuserStatus.Disabled)
+    for command in (MoveFocuser(1, 1), SetZero(1), Stop(1)):
+        assert world.do(command) is Outcome.NOT_AVAILABLE
+    assert world.do(Disconnect()) is Outcome.NOT_CONNECTED
+
+
+def test_connecting_reads_settings_and_status_of_each_channel() -> None:
+    world = World().connected()
+    assert world.requests() == [b'<F1GETCONFIG>', b'<F1GETSTATUS>', b'<F2GETCONFIG>', b'<F2GETSTATUS>']
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+
+
+def test_the_state_is_initializing_until_the_first_report() -> None:
+    world = World()
+    world.ask(Connect())
+    assert states(world) == (FocuserStatus.Initializing, FocuserStatus.Initializing)
+    assert world.view(1).error is not None
+    assert world.view(1).current_steps is None
+
+
+def test_connecting_twice_says_so() -> None:
+    world = World().connected()
+    assert world.do(Connect()) is Outcome.ALREADY_CONNECTED
+
+
+def test_one_usable_channel_is_enough() -> None:
+    world = World(hub={'channels': '1'})
+    assert world.do(Connect()) is Outcome.DONE
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Disconnected)
+
+
+def test_a_channel_that_never_answers_does_not_delay_the_other_for_long() -> None:
+    world = World(hub={'thirdlynx': '1'})
+    caller = world.ask(Connect())
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE
+    assert caller.waited_s < 2
+    world.run(10)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Error)
+    assert world.do(MoveFocuser(1, 1000)) is Outcome.DONE
+
+
+def test_without_a_usable_channel_connecting_has_failed() -> None:
+    world = World(hub={'channels': '1', 'tcomp.1': '1'})
+    assert world.do(Connect()) is Outcome.FAILED
+    assert states(world) == (FocuserStatus.Error, FocuserStatus.Disconnected)
+    assert 'TComp ON = 1' in (world.view(1).error or '')
+
+
+@pytest.mark.parametrize(
+    ('setting', 'shown'), [('tcomp', 'TComp ON'), ('tc_at_start', 'TC@Start'), ('backlash', 'BLC En')])
+def test_a_channel_whose_hub_moves_it_by_itself_is_in_error_until_that_ends(setting: str, shown: str) -> None:
+    world = World(hub={f'{setting}.1': '1'}).connected()
+    assert states(world) == (FocuserStatus.Error, FocuserStatus.Idle)
+    assert f'{shown} = 1' in (world.view(1).error or '')
+    assert world.do(MoveFocuser(1, 10)) is Outcome.NOT_AVAILABLE
+    assert world.do(MoveFocuser(2, 10)) is Outcome.DONE
+    world.hub.set(f'{setting}.1', '0', world.now)
+    world.run(6)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+    assert len(world.logged(f'{shown} = 1')) == 1
+    assert len(world.logged('channel 1: usable again')) == 1
+
+
+def test_a_setting_switched_on_in_operation_is_noticed() -> None:
+    world = World().connected()
+    world.hub.set('backlash.2', '1', world.now)
+    world.run(40)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Error)
+
+
+def test_a_range_changed_in_operation_is_noticed() -> None:
+    world = World().connected()
+    world.hub.set('max_pos.1', '112000', world.now)
+    world.run(40)
+    assert world.view(1).current_steps == 32767 - 56000
+    assert world.logged('Max Pos of the hub changed from 65535 to 112000')
+
+
+def test_a_probe_that_is_lost_for_a_while_disconnects_the_channel_for_as_long() -> None:
+    world = World().connected()
+    world.hub.set('probe.1', 'NP', world.now)
+    world.run(6)
+    assert states(world) == (FocuserStatus.Disconnected, FocuserStatus.Idle)
+    assert world.view(1).current_steps is None
+    world.hub.set('probe.1', '12.5', world.now)
+    world.run(6)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+    assert world.view(1).temperature_c == 12.5
+
+
+def test_a_defective_probe_costs_the_temperature_and_nothing_else() -> None:
+    world = World(hub={'probe.1': '-@1.6'}).connected()
+    assert (world.view(1).status, world.view(1).temperature_c) == (FocuserStatus.Idle, None)
+    assert world.do(MoveFocuser(1, 10)) is Outcome.DONE
+
+
+def test_a_port_that_cannot_be_opened_fails_at_once_and_is_tried_again() -> None:
+    world = World()
+    world.open_error = 'no such device'
+    caller = world.ask(Connect())
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
+    assert world.view(1).error == 'no such device'
+    world.run(60)
+    assert len(world.logged('no such device')) == 1
+    world.open_error = None
+    world.run(2)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+    assert world.do(Connect()) is Outcome.ALREADY_CONNECTED
+
+
+def test_connecting_again_while_it_is_tried_in_the_background_tries_at_once() -> None:
+    world = World()
+    world.open_error = 'no such device'
+    assert world.do(Connect()) is Outcome.FAILED
+    world.run(0.5)
+    world.open_error = None
+    caller = world.ask(Connect())
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE
+    assert caller.waited_s < 0.3
+
+
+def test_a_mute_hub_fails_inside_the_patience_of_a_client_and_works_as_soon_as_it_answers() -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=10.0))
+    world.faults.mute()
+    caller = world.ask(Connect())
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert caller.waited_s <= 4.0
+    assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
+    assert 'does not answer' in (world.view(1).error or '')
+    world.run(100)
+    world.faults.unmute()
+    world.run(25)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+
+
+def test_opening_that_takes_long_fails_inside_the_patience_of_a_client() -> None:
+    world = World()
+    world.opening_takes_s = 8.0
+    caller = world.ask(Connect())
+    world.until(lambda: caller.outcome is not None)
+    assert (caller.outcome, caller.waited_s) == (Outcome.FAILED, 4.0)
+    world.run(5)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+
+
+def test_disconnecting_while_the_port_is_being_opened_leaves_it_closed() -> None:
+    world = World()
+    world.opening_takes_s = 8.0
+    connect = world.ask(Connect())
+    world.run(1)
+    assert world.do(Disconnect()) is Outcome.DONE
+    assert connect.outcome is Outcome.FAILED
+    world.run(30)
+    assert not world.port_open
+    assert states(world) == (FocuserStatus.Disabled, FocuserStatus.Disabled)
+
+
+def test_disconnecting_ends_the_attempts_in_the_background() -> None:
+    world = World()
+    world.open_error = 'no such device'
+    world.do(Connect())
+    assert world.do(Disconnect()) is Outcome.DONE
+    world.open_error = None
+    world.run(30)
+    assert states(world) == (FocuserStatus.Disabled, FocuserStatus.Disabled)
+    assert world.do(Disconnect()) is Outcome.NOT_CONNECTED
+
+
+def test_a_pulled_plug_is_noticed_at_once_and_mended_when_it_is_back() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.faults.unplug(replug_at=world.now + 8)
+    world.run(1)
+    assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
+    assert world.view(1).current_steps is None
+    world.run(10)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+    assert world.view(1).current_steps == 500
+    assert len(world.logged('no connection to the hub')) == 1
+    assert len(world.logged('connected to the hub')) == 2
+
+
+def test_no_old_position_is_believed_after_an_outage() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.faults.unplug(replug_at=world.now + 8)
+    world.run(2)
+    world.hub.hand(1, -700, world.now)
+    world.run(10)
+    assert (world.view(1).current_steps, world.view(1).target_steps) == (-200, -200)
+
+
+def test_a_plug_pulled_during_a_move_fails_it_and_halts_the_motor_when_the_hub_is_back() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 20000))
+    world.run(2)
+    world.faults.unplug(replug_at=world.now + 3)
+    world.run(0.5)
+    assert move.outcome is Outcome.FAILED
+    world.run(6)
+    assert not world.hub.focusers[1].moving
+    assert world.view(1).status == FocuserStatus.Idle
+    assert 4000 < (world.view(1).current_steps or 0) < 7500
+    assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
+
+
+def test_a_motion_that_ended_while_the_plug_was_out_needs_no_halt() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 2000))
+    world.run(1)
+    world.faults.unplug(replug_at=world.now + 8)
+    world.run(12)
+    assert world.requests(b'HALT') == []
+    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 2000)
+
+
+def test_a_hub_that_falls_silent_is_in_error_as_soon_as_its_last_report_is_too_old() -> None:
+    world = World().connected()
+    world.run(20)
+    reported_at = world.view(1).as_of
+    world.faults.mute()
+    while world.view(1).status == FocuserStatus.Idle:
+        world.run(0.05)
+    assert world.now - reported_at <= 5 + 2 + 0.06
+    world.run(60)
+    assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
+    world.faults.unmute()
+    world.run(10)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+
+
+def test_a_long_outage_is_logged_once_when_it_starts_and_once_when_it_ends() -> None:
+    world = World().connected()
+    world.log.clear()
+    world.faults.mute()
+    world.run(3600)
+    assert len(world.log) <= 3
+    world.faults.unmute()
+    world.run(20)
+    assert len(world.log) <= 6
+    assert world.logged('connected to the hub')
+
+
+def test_a_single_lost_reply_is_retried_and_worth_no_line_in_the_log() -> None:
+    world = World().connected()
+    world.log.clear()
+    world.faults.mute_next = 1
+    world.run(30)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+    assert world.log == []
+
+
+def test_a_power_cycle_while_idle_is_survived() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.hub.power_off(world.now, 6)
+    world.run(20)
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+    assert world.view(1).current_steps == 500
+
+
+def test_a_power_cycle_during_a_move_fails_it_and_believes_what_the_hub_says_after() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 5000))
+    world.run(2)
+    world.hub.power_off(world.now, 1)
+    world.until(lambda: move.outcome is not None)
+    assert move.outcome is Outcome.FAILED
+    world.run(5)
+    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 0)
+    assert len(world.requests(b'MA')) == 1
+
+
+def test_an_idle_hub_is_asked_once_for_each_channel_and_pause() -> None:
+    world = World().connected()
+    begin = world.now
+    world.run(100)
+    assert 2 * 19 <= len(world.requests(b'GETSTATUS', since=begin)) <= 2 * 20
+
+
+def test_a_report_is_dated_by_its_request() -> None:
+    world = World().connected()
+    world.run(12)
+    asked_at = max(at for at, data in world.sent if data == b'<F1GETSTATUS>')
+    assert world.view(1).as_of == asked_at
+    assert world.now - asked_at > 1

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The course of a move, in simulated time, against the simulated hub."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.core.world import SETTINGS, World
+from warwick.observatory.focuslynx.commands import MoveFocuser, Outcome, Stop
+from warwick.observatory.focuslynx.constants import FocuserStatus
+
+
+def test_a_move_ends_on_its_target() -> None:
+    world = World().connected()
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    view = world.view(1)
+    assert view.status == FocuserStatus.Idle
+    assert (view.current_steps, view.target_steps, view.requested_steps) == (500, 500, 500)
+    assert world.hub.focusers[1].position == 32767 + 500
+    assert world.requests(b'MA') == [b'<F1MA033267>']
+
+
+@pytest.mark.parametrize('rhythm_s', [0.05, 0.5, 3.0])
+@pytest.mark.parametrize('steps', [1, 37, 800, 12345, -12345])
+def test_a_move_ends_on_its_target_however_coarse_the_clock(rhythm_s: float, steps: int) -> None:
+    world = World(replace(SETTINGS, moving_loop_delay_s=rhythm_s)).connected()
+    assert world.do(MoveFocuser(1, steps)) is Outcome.DONE
+    assert world.hub.focusers[1].position == 32767 + steps
+    assert not world.hub.focusers[1].moving
+
+
+def test_the_state_is_moving_from_the_first_request_to_the_last_report() -> None:
+    world = World().connected()
+    caller = world.ask(MoveFocuser(1, 3000))
+    states = set()
+    while caller.outcome is None:
+        states.add(world.view(1).status)
+        world.run(0.01)
+    assert states == {FocuserStatus.Moving}
+    assert world.view(1).status == FocuserStatus.Idle
+
+
+def test_a_moving_channel_reports_where_it_is_and_where_it_goes() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 3000))
+    world.run(1.7)
+    view = world.view(1)
+    assert 500 < (view.current_steps or 0) < 2000
+    assert (view.target_steps, view.requested_steps) == (3000, 3000)
+
+
+def test_both_channels_move_at_the_same_time() -> None:
+    world = World().connected()
+    first, second = world.ask(MoveFocuser(1, 3000)), world.ask(MoveFocuser(2, -3000))
+    world.until(lambda: first.outcome is not None and second.outcome is not None)
+    assert (first.outcome, second.outcome) == (Outcome.DONE, Outcome.DONE)
+    assert max(first.waited_s, second.waited_s) < 3.2
+    assert [world.hub.focusers[n].position for n in (1, 2)] == [32767 + 3000, 32767 - 3000]
+
+
+def test_a_move_to_where_the_focuser_stands_needs_no_motion() -> None:
+    world = World().connected()
+    assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
+    assert world.requests(b'MA') == []
+
+
+def test_an_offset_counts_from_the_target() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    assert world.do(MoveFocuser(1, -200, offset=True)) is Outcome.DONE
+    assert world.view(1).current_steps == 300
+
+
+def test_an_offset_counts_from_where_the_focuser_was_moved_by_hand_a_moment_ago() -> None:
+    world = World().connected()
+    world.hub.hand(1, 1000, world.now)   # at 400 steps/s
+    world.run(3)
+    assert world.view(1).current_steps == 0, 'the daemon cannot know yet'
+    assert world.do(MoveFocuser(1, 10, offset=True)) is Outcome.DONE
+    assert world.hub.focusers[1].position == 32767 + 1010
+
+
+@pytest.mark.parametrize(('steps', 'outcome'), [
+    (30000, Outcome.DONE), (-30000, Outcome.DONE),
+    (30001, Outcome.OUTSIDE_LIMITS), (-30001, Outcome.OUTSIDE_LIMITS), (2**70, Outcome.OUTSIDE_LIMITS),
+])
+def test_the_soft_limits_are_inclusive(steps: int, outcome: Outcome) -> None:
+    world = World().connected()
+    assert world.do(MoveFocuser(1, steps)) is outcome
+    assert len(world.requests(b'MA')) == (outcome is Outcome.DONE)
+
+
+@pytest.mark.parametrize(
+    ('max_pos', 'low', 'high'), [(65535, -32766, 32766), (112000, -55999, 55999), (1001, -499, 499)])
+def test_the_range_of_the_hub_limits_as_well(max_pos: int, low: int, high: int) -> None:
+    world = World(replace(SETTINGS, soft_step_limits=(-60000, 60000)), hub={'max_pos': str(max_pos)}).connected()
+    assert (world.view(1).min_steps, world.view(1).max_steps) == (low, high)
+    assert world.do(MoveFocuser(1, high + 1)) is Outcome.OUTSIDE_LIMITS
+    assert world.do(MoveFocuser(1, low - 1)) is Outcome.OUTSIDE_LIMITS
+    assert world.do(MoveFocuser(1, high)) is Outcome.DONE
+    assert world.do(MoveFocuser(1, low)) is Outcome.DONE
+    assert world.hub.focusers[1].position == max_pos // 2 + low
+
+
+def test_an_offset_beyond_the_limits_is_refused() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 29990))
+    assert world.do(MoveFocuser(1, 11, offset=True)) is Outcome.OUTSIDE_LIMITS
+    assert world.do(MoveFocuser(1, 10, offset=True)) is Outcome.DONE
+
+
+def test_a_motor_may_start_late() -> None:
+    world = World(hub={'start_latency': '1.9'}).connected()
+    assert world.do(MoveFocuser(1, 700)) is Outcome.DONE
+    assert world.hub.focusers[1].position == 32767 + 700
+
+
+def test_a_motor_that_never_starts_is_halted_and_the_move_failed() -> None:
+    world = World(hub={'start_latency': '60'}).connected()
+    caller = world.ask(MoveFocuser(1, 700))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert caller.waited_s < 5
+    assert world.requests()[-2:] == [b'<F1HALT>', b'<F1GETSTATUS>']
+    assert world.logged('not begun within 2.5 s')
+    world.run(120)
+    assert world.hub.focusers[1].position == 32767
+
+
+def test_a_move_that_takes_too_long_is_halted_and_failed() -> None:
+    world = World(replace(SETTINGS, move_timeout_s=3.0)).connected()
+    caller = world.ask(MoveFocuser(1, 10000))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert 3.0 <= caller.waited_s < 3.5
+    assert not world.hub.focusers[1].moving
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.view(1).target_steps == world.view(1).current_steps
+    assert world.logged('not finished within 3 s')
+
+
+def test_a_jammed_focuser_fails_its_move_and_is_halted() -> None:
+    world = World(replace(SETTINGS, move_timeout_s=10.0)).connected()
+    caller = world.ask(MoveFocuser(1, 5000))
+    world.run(2)
+    world.hub.focusers[1].jam()
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert len(world.requests(b'MA')) == 1
+    assert len(world.requests(b'HALT')) == 1
+
+
+def test_a_focuser_that_rests_short_of_its_target_has_failed() -> None:
+    world = World().connected()
+    caller = world.ask(MoveFocuser(1, 2000))
+    world.after(1.0, lambda: world.hub.receive(b'<F1HALT>', world.now, port=9))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert caller.waited_s < 3
+    assert world.logged('halted from outside at')
+    assert len(world.requests(b'MA')) == 1, 'the target must not be sent again'
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.view(1).target_steps == world.view(1).current_steps != 2000
+
+
+def test_a_move_that_somebody_else_turns_elsewhere_has_failed() -> None:
+    world = World().connected()
+    caller = world.ask(MoveFocuser(1, 2000))
+    world.after(1.0, lambda: world.hub.receive(b'<F1MA033000>', world.now, port=9))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert world.view(1).current_steps == world.view(1).target_steps == 33000 - 32767
+
+
+def test_a_target_that_the_hub_clamps_is_not_reached() -> None:
+    world = World(hub={'ma_over_limit': 'clamp'}).connected()
+    world.hub.focusers[1].memory.max_pos = 33000
+    caller = world.ask(MoveFocuser(1, 2000))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert len(world.requests(b'MA')) == 1
+
+
+def test_a_move_while_the_hand_controller_moves_the_focuser_is_refused() -> None:
+    world = World().connected()
+    world.hub.hand(1, 3000, world.now)
+    assert world.do(MoveFocuser(1, 100)) is Outcome.FAILED
+    assert world.requests(b'MA') == []
+    assert world.logged('being moved from outside')
+
+
+def test_a_move_back_to_where_the_focuser_was_before_the_hand_is_carried_out() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 100))
+    world.hub.hand(1, 300, world.now)
+    world.run(2)
+    assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
+    assert world.hub.focusers[1].position == 32767 + 100
+    assert len(world.requests(b'MA')) == 2
+
+
+def test_motion_by_hand_is_reported_and_the_target_follows() -> None:
+    world = World().connected()
+    world.hub.hand(1, 8000, world.now)   # at 400 steps/s
+    world.run(6)
+    assert world.view(1).status == FocuserStatus.Moving
+    world.run(20)
+    view = world.view(1)
+    assert (view.status, view.current_steps, view.target_steps, view.requested_steps) == (
+        FocuserStatus.Idle, 8000, 8000, 8000)
+    assert world.requests(b'MA') == world.requests(b'HALT') == []
+    assert len(world.logged('moved from outside')) == 2
+
+
+def test_a_failed_move_does_not_latch_the_channel() -> None:
+    world = World(replace(SETTINGS, move_timeout_s=3.0)).connected()
+    assert world.do(MoveFocuser(1, 10000)) is Outcome.FAILED
+    assert world.do(MoveFocuser(1, 1500)) is Outcome.DONE
+
+
+def test_a_move_refused_once_is_tried_once_more() -> None:
+    world = World().connected()
+    refuse = iter([b'!\nER=4 Cannot Execute Command While Device Is Moving\n'])
+    _answer_moves(world, refuse)
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    assert len(world.requests(b'MA')) == 2
+
+
+def test_a_move_refused_always_fails_promptly_and_leaves_the_channel_usable() -> None:
+    world = World().connected()
+    _answer_moves(world, iter([b'ER=1 No\n'] * 9))
+    caller = world.ask(MoveFocuser(1, 500))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert caller.waited_s < 1
+    assert len(world.requests(b'MA')) == 2
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.logged('refused <F1MA033267>: ER=1 No')
+
+
+def test_a_move_is_not_begun_when_the_hub_falls_silent_before_it() -> None:
+    world = World().connected()
+    world.faults.mute()
+    caller = world.ask(MoveFocuser(1, 500))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert world.requests(b'MA') == []
+
+
+def test_a_move_is_logged_when_it_is_requested_and_when_it_ends() -> None:
+    world = World().connected()
+    world.log.clear()
+    world.do(MoveFocuser(2, -350))
+    requested, arrived = (line for _, line in world.log)
+    assert requested == 'info: channel 2: move to -350 steps requested, from +0'
+    assert re.fullmatch(r'info: channel 2: arrived at -350 steps after 0\.\d s', arrived)
+
+
+def test_commands_for_a_channel_without_focuser_are_refused() -> None:
+    world = World(hub={'channels': '1'}).connected()
+    assert world.view(2).status == FocuserStatus.Disconnected
+    assert world.do(MoveFocuser(2, 100)) is Outcome.NOT_AVAILABLE
+    assert world.do(Stop(2)) is Outcome.DONE, 'HALT is sent whatever state the channel is in'
+
+
+def _answer_moves(world: World, answers: object) -> None:
+    """Let the hub answer the next moves with these bytes, without carrying them out."""
+    line = world.line
+    write = line.write
+
+    def answer(data: bytes, now: float) -> None:
+        reply = next(answers, None) if b'MA' in data else None   # type: ignore[call-overload]
+        if reply is None:
+            write(data, now)
+        else:
+            line.say(reply, now)   # type: ignore[attr-defined]
+
+    line.write = answer   # type: ignore[method-assign]

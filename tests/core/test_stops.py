@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stop always gets through: in simulated time, against the simulated hub."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.core.world import SETTINGS, World
+from warwick.observatory.focuslynx.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
+from warwick.observatory.focuslynx.constants import FocuserStatus
+
+
+def moving(world: World, channel: int = 1) -> bool:
+    return world.hub.focusers[channel].moving
+
+
+def test_a_stop_ends_a_move_where_the_focuser_is() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 5000))
+    world.run(2)
+    stop = world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None)
+    assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
+    assert stop.waited_s < 0.1
+    view = world.view(1)
+    assert view.status == FocuserStatus.Idle
+    assert view.current_steps == view.target_steps == view.requested_steps == world.hub.focusers[1].position - 32767
+    assert 1900 < (view.current_steps or 0) < 2100
+    assert world.logged('move to +5000 steps stopped at')
+
+
+def test_a_stop_waits_for_the_end_of_the_exchange_under_way_and_no_longer() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 5000))
+    world.until(lambda: len(world.requests(b'GETSTATUS')) > 8)
+    stop = world.ask(Stop(1))
+    world.until(lambda: bool(world.requests(b'HALT')))
+    assert world.now - stop.at < 0.02
+
+
+@pytest.mark.parametrize('serial_timeout_s', [0.5, 2.0, 30.0])
+def test_a_stop_goes_out_while_the_hub_is_mute(serial_timeout_s: float) -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=serial_timeout_s)).connected()
+    world.ask(MoveFocuser(1, 5000))
+    world.run(1)
+    world.faults.mute()
+    world.run(0.6)
+    stop = world.ask(Stop(1))
+    world.until(lambda: bool(world.requests(b'HALT')))
+    assert world.now - stop.at <= 0.0501
+    world.run(0.01)
+    assert not moving(world)
+    world.until(lambda: stop.outcome is not None)
+    assert stop.outcome is Outcome.FAILED, 'nobody knows that the motor stands'
+    assert stop.waited_s < 4.5
+
+
+def test_a_stop_of_the_second_channel_need_not_wait_for_that_of_the_first() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 5000))
+    world.ask(MoveFocuser(2, 5000))
+    world.run(1)
+    world.faults.mute()
+    world.ask(Stop(1))
+    stop = world.ask(Stop(2))
+    world.until(lambda: bool(world.requests(b'<F2HALT>')))
+    assert world.now - stop.at <= 0.1001
+    world.run(0.01)
+    assert not moving(world, 1) and not moving(world, 2)
+
+
+def test_a_halt_that_was_lost_is_sent_again_until_the_motor_stands() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 5000))
+    world.run(1)
+    stop = world.ask(Stop(1))
+    world.faults.lose_requests = 2
+    world.until(lambda: stop.outcome is not None)
+    assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
+    assert not moving(world)
+    assert len(world.requests(b'HALT')) >= 2
+
+
+def test_a_halt_whose_answer_was_lost_is_sent_again() -> None:
+    world = World().connected()
+    world.run(1)
+    world.faults.mute_next = 1
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert len(world.requests(b'HALT')) == 2
+
+
+def test_halting_goes_on_after_the_caller_has_been_told_that_it_failed() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 20000))
+    world.run(1)
+    world.faults.lose_requests = 1000
+    stop = world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None)
+    assert stop.outcome is Outcome.FAILED
+    assert moving(world)
+    world.faults.lose_requests = 0
+    world.run(2)
+    assert not moving(world)
+    world.run(10)
+    assert world.view(1).status == FocuserStatus.Idle
+
+
+def test_a_stop_before_the_move_is_on_the_wire_cancels_it() -> None:
+    world = World().connected()
+    move, stop = world.ask(MoveFocuser(1, 5000)), world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None)
+    assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
+    assert world.requests(b'MA') == []
+    assert len(world.requests(b'HALT')) == 1
+
+
+def test_a_stop_while_the_answer_to_the_move_is_awaited_halts_it() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 5000))
+    world.until(lambda: bool(world.requests(b'MA')))
+    stop = world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None)
+    assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
+    world.run(10)
+    assert not moving(world)
+    assert world.view(1).status == FocuserStatus.Idle
+
+
+def test_a_stop_while_idle_does_not_cancel_the_move_that_follows() -> None:
+    world = World().connected()
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    assert world.view(1).current_steps == 500
+
+
+def test_a_stop_of_one_channel_leaves_the_other_alone() -> None:
+    world = World().connected()
+    first, second = world.ask(MoveFocuser(1, 3000)), world.ask(MoveFocuser(2, 3000))
+    world.run(1)
+    assert world.do(Stop(1)) is Outcome.DONE
+    world.until(lambda: second.outcome is not None)
+    assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.DONE)
+
+
+def test_a_stop_halts_motion_by_hand() -> None:
+    world = World().connected()
+    world.hub.hand(1, 5000, world.now)
+    world.run(1)
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert not moving(world)
+
+
+def test_a_stop_without_a_line_is_refused_and_forgotten() -> None:
+    world = World()
+    assert world.do(Stop(1)) is Outcome.NOT_AVAILABLE
+    world.connected()
+    world.run(20)
+    assert world.requests(b'HALT') == []
+
+
+def test_a_stop_reaches_a_channel_that_is_in_error() -> None:
+    world = World(hub={'tcomp.1': '1'})
+    world.do(Connect())
+    assert world.view(1).status == FocuserStatus.Error
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert world.requests(b'<F1HALT>')
+
+
+def test_every_stop_sends_a_halt_of_its_own() -> None:
+    world = World().connected()
+    first, second = world.ask(Stop(1)), world.ask(Stop(1))
+    world.until(lambda: second.outcome is not None)
+    assert (first.outcome, second.outcome) == (Outcome.DONE, Outcome.DONE)
+    third = world.ask(Stop(1))
+    world.until(lambda: third.outcome is not None)
+    assert len(world.requests(b'HALT')) >= 2
+
+
+def test_disconnecting_halts_what_we_have_set_in_motion_first() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 5000))
+    world.run(1)
+    assert world.do(Disconnect()) is Outcome.DONE
+    assert move.outcome is Outcome.FAILED
+    assert not moving(world)
+    assert not world.port_open
+
+
+def test_disconnecting_takes_no_longer_than_its_limit_when_the_hub_is_mute() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 5000))
+    world.run(1)
+    world.faults.mute()
+    caller = world.ask(Disconnect())
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE
+    assert caller.waited_s <= 2.0
+    assert not moving(world), 'HALT was sent, though not confirmed'
+
+
+def test_a_motion_that_could_not_be_halted_is_halted_at_the_next_connection() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 30000))
+    world.run(1)
+    world.faults.lose_requests = 1000
+    world.do(Disconnect())
+    assert moving(world)
+    world.faults.lose_requests = 0
+    world.connected()
+    world.run(1)
+    assert not moving(world)
+    assert world.logged('still in a motion that was not watched')
+
+
+def test_a_zero_is_carried_out_in_spite_of_a_stop() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 700))
+    zero, stop = world.ask(SetZero(1)), world.ask(Stop(1))
+    world.until(lambda: zero.outcome is not None and stop.outcome is not None)
+    assert (zero.outcome, stop.outcome) == (Outcome.DONE, Outcome.DONE)
+    assert world.view(1).current_steps == 0

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Declaring the zero point, in simulated time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.world import World
+from warwick.observatory.focuslynx.commands import MoveFocuser, Outcome, SetZero
+from warwick.observatory.focuslynx.constants import FocuserStatus
+
+
+@pytest.mark.parametrize('max_pos', [65535, 112000, 1001])
+def test_the_present_position_becomes_step_0(max_pos: int) -> None:
+    world = World(hub={'max_pos': str(max_pos)}).connected()
+    world.do(MoveFocuser(1, 400))
+    assert world.do(SetZero(1)) is Outcome.DONE
+    view = world.view(1)
+    assert (view.current_steps, view.target_steps, view.requested_steps) == (0, 0, 0)
+    assert world.hub.focusers[1].position == max_pos // 2
+    assert world.logged('zero set where +400 steps were')
+
+
+def test_firmware_that_omits_the_word_is_believed_after_a_look() -> None:
+    world = World(hub={'sccp_no_set': '1'}).connected()
+    world.do(MoveFocuser(1, 400))
+    zero = world.ask(SetZero(1))
+    world.until(lambda: zero.outcome is not None)
+    assert zero.outcome is Outcome.DONE
+    assert zero.waited_s < 1.5
+    assert len(world.requests(b'SCCP')) == 1
+
+
+def test_a_homing_type_refuses_and_stays_usable() -> None:
+    world = World(hub={'type': 'OE'}).connected()
+    world.do(MoveFocuser(1, 400))
+    assert world.do(SetZero(1)) is Outcome.FAILED
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.view(1).current_steps == 400
+    assert len(world.requests(b'SCCP')) == 1
+    assert world.logged('zero failed: the hub refused <F1SCCP062720>: ER=1')
+
+
+def test_a_focuser_in_motion_is_not_zeroed() -> None:
+    world = World().connected()
+    world.hub.hand(1, 5000, world.now)
+    assert world.do(SetZero(1)) is Outcome.FAILED
+    assert world.requests(b'SCCP') == []
+
+
+def test_a_sync_whose_answer_was_lost_is_not_repeated_when_it_took_effect() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 400))
+    zero = world.ask(SetZero(1))
+    world.until(lambda: bool(world.requests(b'SCCP')))
+    world.faults.mute_next = 1
+    world.until(lambda: zero.outcome is not None)
+    assert zero.outcome is Outcome.DONE
+    assert len(world.requests(b'SCCP')) == 1
+
+
+def test_a_sync_that_was_lost_is_sent_once_more() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 400))
+    zero = world.ask(SetZero(1))
+    world.until(lambda: bool(world.requests(b'SCCP')))
+    world.faults.lose_requests = 1
+    world.until(lambda: zero.outcome is not None)
+    assert zero.outcome is Outcome.DONE
+    assert world.view(1).current_steps == 0
+    assert len(world.requests(b'SCCP')) == 2
+
+
+def test_a_channel_without_focuser_is_not_zeroed() -> None:
+    world = World(hub={'channels': '1'}).connected()
+    assert world.do(SetZero(2)) is Outcome.NOT_AVAILABLE
+    assert world.requests(b'SCCP') == []

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A world in simulated time: the controller on one side, the simulated hub on the other, and a clock between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from warwick.observatory.focuslynx.commands import (
+    ClosePort,
+    Command,
+    Connect,
+    Log,
+    OpenPort,
+    Outcome,
+    Resolve,
+    Ticket,
+    Write,
+)
+from warwick.observatory.focuslynx.controller import Controller
+from warwick.observatory.focuslynx.settings import Settings
+from warwick.observatory.focuslynx.simulator.line import Line, LineFaults
+from warwick.observatory.focuslynx.simulator.model import Hub
+from warwick.observatory.focuslynx.view import ChannelView
+
+SETTINGS = Settings(
+    soft_step_limits=(-30000, 30000), idle_loop_delay_s=5.0, moving_loop_delay_s=0.5, serial_timeout_s=2.0,
+    move_timeout_s=180.0, home_reset_timeout_s=5.0)
+
+
+class Caller(Ticket):
+    """Holds a ticket and remembers what it was told, and when."""
+
+    def __init__(self, command: Command, at: float) -> None:
+        self.command = command
+        self.at = at
+        self.outcome: Outcome | None = None
+        self.told_at = math.inf
+
+    @property
+    def waited_s(self) -> float:
+        return self.told_at - self.at
+
+
+class AnyLine(Protocol):
+    def open(self, now: float) -> None: ...
+    def write(self, data: bytes, now: float) -> None: ...
+    def read(self, now: float) -> bytes: ...
+    def next_event(self) -> float | None: ...
+
+
+class ScriptedLine:
+    """A hub that says what a function makes of each request: `answer(request)` gives pieces of (delay in s, bytes)."""
+
+    def __init__(self, answer: Callable[[bytes], list[tuple[float, bytes]]]) -> None:
+        self._answer = answer
+        self._coming: list[tuple[float, bytes]] = []
+
+    def open(self, now: float) -> None:
+        self._coming = []
+
+    def write(self, data: bytes, now: float) -> None:
+        self._coming += [(now + delay_s, piece) for delay_s, piece in self._answer(data)]
+
+    def read(self, now: float) -> bytes:
+        data = b''.join(piece for at, piece in self._coming if at <= now)
+        self._coming = [(at, piece) for at, piece in self._coming if at > now]
+        return data
+
+    def next_event(self) -> float | None:
+        return min((at for at, _ in self._coming), default=None)
+
+
+class World:
+    """Controller, hub and clock. `sent` and `log` hold (time, bytes or text) of everything so far."""
+
+    def __init__(self, settings: Settings = SETTINGS, hub: Mapping[str, str] | None = None,
+                 line: AnyLine | None = None) -> None:
+        self.now = 1000.0
+        self.settings = settings
+        self.hub = Hub({'channels': '1,2', 'speed': '1000', **(hub or {})}, now=self.now)
+        self.faults = LineFaults()
+        self.faults.settings.pace = True
+        self.line: AnyLine = line or Line(self.hub, self.faults)
+        self.controller = Controller(settings, 'the port')
+        self.open_error: str | None = None
+        self.opening_takes_s = 0.0
+        self.port_open = False
+        self._opened_at: float | None = None
+        self.sent: list[tuple[float, bytes]] = []
+        self.log: list[tuple[float, str]] = []
+        self.callers: list[Caller] = []
+        self._plans: list[tuple[float, int, Callable[[], Any]]] = []
+
+    # Doing
+
+    def ask(self, command: Command) -> Caller:
+        """Submit a command now."""
+        caller = Caller(command, self.now)
+        self.callers.append(caller)
+        self.controller.submit(command, caller, self.now)
+        self._settle()
+        return caller
+
+    def do(self, command: Command, limit_s: float = 300.0) -> Outcome | None:
+        """Submit a command and wait for its outcome."""
+        caller = self.ask(command)
+        self.until(lambda: caller.outcome is not None, limit_s)
+        return caller.outcome
+
+    def connected(self) -> World:
+        assert self.do(Connect()) is Outcome.DONE
+        return self
+
+    def at(self, when: float, what: Callable[[], Any]) -> None:
+        """Plan something for a time to come."""
+        self._plans.append((when, len(self._plans), what))
+        self._plans.sort()
+
+    def after(self, seconds: float, what: Callable[[], Any]) -> None:
+        self.at(self.now + seconds, what)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        self._settle()
+        while self._step(end):
+            pass
+
+    def until(self, condition: Callable[[], bool], limit_s: float = 300.0) -> bool:
+        """Let time pass until a condition holds; returns whether it came to hold within the limit."""
+        end = self.now + limit_s
+        self._settle()
+        while not condition():
+            if not self._step(end):
+                return condition()
+        return True
+
+    def answers(self, request: Callable[[bytes], list[tuple[float, bytes]]]) -> None:
+        self.line = ScriptedLine(request)
+
+    # Looking
+
+    def view(self, channel: int) -> ChannelView:
+        return self.controller.views(self.now)[channel].at(self.now)
+
+    def requests(self, word: bytes = b'', since: float = -math.inf) -> list[bytes]:
+        """What went over the wire to the hub and contains `word`."""
+        return [data for at, data in self.sent if word in data and at >= since]
+
+    def logged(self, text: str) -> list[str]:
+        return [line for _, line in self.log if text in line]
+
+    # The machinery
+
+    def _step(self, end: float) -> bool:
+        """Go to the next moment at which something happens, at most to `end`."""
+        times = [end, self.controller.next_time(self.now)]
+        if self.port_open:
+            event = self.line.next_event()
+            if event is not None:
+                times.append(event)
+        if self._opened_at is not None:
+            times.append(self._opened_at)
+        if self._plans:
+            times.append(self._plans[0][0])
+        replug_at = self.faults.replug_at
+        if replug_at is not None:
+            times.append(replug_at)
+        if min(times) >= end:
+            self.now = max(self.now, end)
+            self._happen()
+            return False
+        self.now = max(self.now, min(times))
+        self._happen()
+        return True
+
+    def _happen(self) -> None:
+        self.hub.advance(self.now)
+        self.faults.advance(self.now)
+        while self._plans and self._plans[0][0] <= self.now:
+            self._plans.pop(0)[2]()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let the controller do all that is due at this moment."""
+        for _ in range(200):
+            self._open_now()
+            self._read()
+            self.controller.advance(self.now)
+            effects = self.controller.take_effects()
+            for effect in effects:
+                self._carry_out(effect)
+            if not effects:
+                return
+        raise AssertionError(f'the controller does not come to rest at {self.now}')
+
+    def _read(self) -> None:
+        if not self.port_open:
+            return
+        try:
+            data = self.line.read(self.now)
+        except OSError as error:
+            self.port_open = False
+            self.controller.lost(str(error), self.now)
+            return
+        if data:
+            self.controller.received(data, self.now)
+
+    def _open_now(self) -> None:
+        if self._opened_at is None or self.now < self._opened_at:
+            return
+        self._opened_at = None
+        try:
+            if self.open_error is not None:
+                raise OSError(self.open_error)
+            self.line.open(self.now)
+        except OSError as error:
+            self.controller.not_opened(str(error), self.now)
+        else:
+            self.port_open = True
+            self.controller.opened(self.now)
+
+    def _carry_out(self, effect: object) -> None:
+        if isinstance(effect, Write):
+            self.sent.append((self.now, effect.data))
+            try:
+                if self.port_open:
+                    self.line.read(self.now)
+                    self.line.write(effect.data, self.now)
+            except OSError as error:
+                self.port_open = False
+                self.controller.lost(str(error), self.now)
+        elif isinstance(effect, OpenPort):
+            self._opened_at = self.now + self.opening_takes_s
+        elif isinstance(effect, ClosePort):
+            self.port_open = False
+            self._opened_at = None
+        elif isinstance(effect, Log):
+            self.log.append((self.now, f'{effect.level}: {effect.message}'))
+        elif isinstance(effect, Resolve):
+            assert isinstance(effect.ticket, Caller)
+            assert effect.ticket.outcome is None, 'a ticket was resolved twice'
+            effect.ticket.outcome = effect.outcome
+            effect.ticket.told_at = self.now

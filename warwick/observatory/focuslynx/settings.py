@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Steps, limits and times: what the configuration file sets, and what follows from the range of the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the configuration file says about motion and time; seconds and signed steps."""
+
+    soft_step_limits: tuple[int, int]
+    idle_loop_delay_s: float
+    moving_loop_delay_s: float
+    serial_timeout_s: float
+    move_timeout_s: float
+    home_reset_timeout_s: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Signed steps around the middle of the range, from the hub's counts 0 to Max Pos, and the limits in steps."""
+
+    max_counts: int
+    soft_step_limits: tuple[int, int]
+
+    @property
+    def zero_counts(self) -> int:
+        """The count that is called step 0."""
+        return self.max_counts // 2
+
+    @property
+    def min_steps(self) -> int:
+        """Lowest position that may be commanded: the tighter of the configured limit and one step inside the range."""
+        return max(self.soft_step_limits[0], -(self.zero_counts - 1))
+
+    @property
+    def max_steps(self) -> int:
+        """Highest position that may be commanded."""
+        return min(self.soft_step_limits[1], self.zero_counts - 1)
+
+    def allows(self, steps: int) -> bool:
+        """Whether a position may be commanded."""
+        return self.min_steps <= steps <= self.max_steps
+
+    def steps(self, counts: int) -> int:
+        """Position in steps of a position in counts."""
+        return counts - self.zero_counts
+
+    def counts(self, steps: int) -> int:
+        """Position in counts of a position in steps."""
+        return steps + self.zero_counts
