@@ -221,3 +221,15 @@ def test_a_zero_is_carried_out_in_spite_of_a_stop() -> None:
     world.until(lambda: zero.outcome is not None and stop.outcome is not None)
     assert (zero.outcome, stop.outcome) == (Outcome.DONE, Outcome.DONE)
     assert world.view(1).current_steps == 0
+
+
+def test_a_halt_that_is_repeated_does_not_wait_for_the_poll_of_the_other_channel() -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=60.0, idle_loop_delay_s=1.0)).connected()
+    world.ask(MoveFocuser(1, 20000))
+    world.run(1)
+    world.faults.lose_requests = 1000
+    world.do(Stop(1))
+    world.run(5)
+    world.faults.lose_requests = 0
+    world.run(2)
+    assert not moving(world)

@@ -234,11 +234,17 @@ class Channel:
     # Exchanges
 
     @property
-    def urgent(self) -> float | None:
-        """Since when a HALT waits that may not wait for another exchange; None if there is none."""
-        if self._down is None and self._halting is not None and self._halting.first:
-            return self._halting.wanted()[0]
-        return None
+    def halt_due(self) -> float:
+        """When a HALT is due, which does not wait long for another exchange; never, if there is none to be sent."""
+        if self._down is not None or self._halting is None:
+            return math.inf
+        due, request = self._halting.wanted()
+        return due if isinstance(request, Halt) else math.inf
+
+    @property
+    def halts_first(self) -> bool:
+        """Whether the HALT that is due is the first one: it does not even wait for a HALT of the other channel."""
+        return self._halting is not None and self._halting.first
 
     def wanted(self) -> tuple[float, Request]:
         """The next exchange and when it is due; at no time without a line."""

@@ -159,8 +159,8 @@ class Controller:
                 due, request = channel.wanted()
                 if exchange is None:
                     times.append(due if isinstance(request, Halt) else max(due, self._quiet_until))
-                elif channel.urgent is not None:
-                    times.append(channel.urgent + HALT_PATIENCE_S)
+                elif self._may_break_in(channel, exchange):
+                    times.append(channel.halt_due + HALT_PATIENCE_S)
                 elif self._may_overtake(channel, exchange):
                     times.append(max(due, self._overdue_at(exchange)))
             if exchange is not None:
@@ -349,6 +349,10 @@ class Controller:
             return math.inf
         return exchange.sent_at + max(SHORTEST_OVERDUE_S, OVERDUE_FACTOR * self._slowest_reply_s)
 
+    def _may_break_in(self, channel: Channel, exchange: _Exchange) -> bool:
+        """Whether a channel has a HALT that does not wait for this exchange to end."""
+        return channel.halt_due < math.inf and (channel.halts_first or not isinstance(exchange.request, Halt))
+
     def _may_overtake(self, channel: Channel, exchange: _Exchange) -> bool:
         """Whether a channel, itself in good order, need not wait for ever for the other one's reply."""
         return channel.number != exchange.request.channel and channel.failures == 0
@@ -366,7 +370,7 @@ class Controller:
                 self._fail(no_answer(exchange.request, exchange.timeout_s, exchange.reader.passed_over), now)
             return
         for channel in self._channels.values():
-            if channel.urgent is not None and now >= channel.urgent + HALT_PATIENCE_S:
+            if self._may_break_in(channel, exchange) and now >= channel.halt_due + HALT_PATIENCE_S:
                 self._fail(Silent(f'{exchange.request} was given up for a halt'), now)
                 return
             if self._may_overtake(channel, exchange) and now >= max(channel.wanted()[0], self._overdue_at(exchange)):

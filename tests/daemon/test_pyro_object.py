@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Pyro object from outside: results, permissions, bad arguments, the status dictionary."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import Pyro4
+import pytest
+
+from tests.daemon.harness import OBJECT_ID, Daemon, eventually
+
+(SUCCEEDED, FAILED, BLOCKED, INVALID_IP, INVALID_CHANNEL,
+ NOT_AVAILABLE, OUTSIDE, NOT_CONNECTED, NOT_DISCONNECTED) = range(9)
+DISABLED, DISCONNECTED, ERROR, INITIALIZING, IDLE, MOVING = range(6)
+
+KEYS = {'status': int, 'status_label': str, 'temperature': float, 'current_steps': int, 'target_steps': int,
+        'requested_steps': int, 'min_steps': int, 'max_steps': int, 'nickname': str, 'device_type': str, 'error': str}
+
+
+def test_a_life_from_connecting_to_disconnecting(start: Callable[..., Daemon]) -> None:
+    daemon = start()
+    assert daemon.call('shutdown') == NOT_CONNECTED
+    assert daemon.call('initialize') == SUCCEEDED
+    assert daemon.call('initialize') == NOT_DISCONNECTED
+    assert daemon.call('set_focus', 1, 500) == SUCCEEDED
+    assert daemon.steps(1) == 500, 'the very next report shows the position'
+    assert daemon.call('set_focus', 1, -200, True) == SUCCEEDED
+    assert daemon.steps(1) == 300
+    assert daemon.call('set_focus', 1, 100, offset=True) == SUCCEEDED
+    assert daemon.steps(1) == 400
+    assert daemon.call('set_focus', 1, 400) == SUCCEEDED
+    assert daemon.call('reset_home_position', 1) == SUCCEEDED
+    assert daemon.steps(1) == 0
+    assert daemon.call('stop_channel', 2) == SUCCEEDED
+    assert daemon.call('shutdown') == SUCCEEDED
+    assert daemon.call('shutdown') == NOT_CONNECTED
+    assert daemon.state(1) == DISABLED
+
+
+def test_the_status_has_every_key_and_only_json_types(daemon: Daemon) -> None:
+    status = daemon.status()
+    assert set(status) == {'date', 'software_version'} | {f'{key}_{n}' for key in KEYS for n in (1, 2)}
+    assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', status['date'])
+    for key, kind in KEYS.items():
+        for n in (1, 2):
+            value = status[f'{key}_{n}']
+            assert value is None if key == 'error' else type(value) is kind, key
+    assert (status['status_label_1'], status['nickname_1'], status['device_type_1']) == ('IDLE', 'FocusLynx Foc1', 'FA')
+    assert (status['min_steps_1'], status['max_steps_1']) == (-50000, 50000)
+
+
+def test_below_idle_every_number_is_none_and_the_reason_is_given(start: Callable[..., Daemon]) -> None:
+    status = start().status()
+    assert (status['status_1'], status['status_label_1']) == (DISABLED, 'OFFLINE')
+    for key in ('temperature', 'current_steps', 'target_steps', 'requested_steps', 'min_steps', 'max_steps'):
+        assert status[f'{key}_1'] is None
+    assert 'not connected' in status['error_1']
+
+
+def test_both_channels_move_in_parallel_and_each_blocks_itself_only(daemon: Daemon) -> None:
+    first, second = daemon.begin('set_focus', 1, 8000), daemon.begin('set_focus', 2, -8000)
+    eventually(lambda: daemon.state(1) == daemon.state(2) == MOVING)
+    assert daemon.call('set_focus', 1, 0) == BLOCKED
+    assert daemon.call('reset_home_position', 2) == BLOCKED
+    assert daemon.call('initialize') == BLOCKED
+    assert daemon.call('shutdown') == BLOCKED
+    assert (first.wait(), second.wait()) == (SUCCEEDED, SUCCEEDED)
+    assert (daemon.steps(1), daemon.steps(2)) == (8000, -8000)
+
+
+def test_a_channel_is_free_as_soon_as_the_stop_returns(daemon: Daemon) -> None:
+    for _ in range(10):
+        move = daemon.begin('set_focus', 1, 40000)
+        eventually(lambda: daemon.state(1) == MOVING)
+        assert daemon.call('stop_channel', 1) == SUCCEEDED
+        assert daemon.call('set_focus', 1, 0) == SUCCEEDED
+        assert move.wait() == FAILED
+
+
+def test_the_date_is_that_of_the_report_and_not_of_the_question(start: Callable[..., Daemon]) -> None:
+    daemon = start(idle_loop_delay=60)
+    daemon.call('initialize')
+    first = daemon.status()['date']
+    time.sleep(2.1)   # a later second has begun
+    assert daemon.status()['date'] == first
+
+
+@pytest.mark.parametrize('channel', [0, 3, -1, '1', 1.0, True, None, [1], 2**70])
+def test_what_is_not_1_or_2_is_an_invalid_channel(daemon: Daemon, channel: Any) -> None:
+    assert daemon.call('set_focus', channel, 100) == INVALID_CHANNEL
+    assert daemon.call('stop_channel', channel) == INVALID_CHANNEL
+    assert daemon.call('reset_home_position', channel) == INVALID_CHANNEL
+
+
+@pytest.mark.parametrize(('steps', 'result'), [
+    ('abc', FAILED), ('100', FAILED), (None, FAILED), (3.7, FAILED), (True, FAILED), (float('nan'), FAILED),
+    (float('inf'), FAILED), ([100], FAILED), ({}, FAILED),
+    (2**70, OUTSIDE), (-2**70, OUTSIDE), (50001, OUTSIDE), (-50001, OUTSIDE), (1e300, OUTSIDE),
+])
+def test_steps_that_are_no_whole_number_or_too_large_never_move(daemon: Daemon, steps: Any, result: int) -> None:
+    for offset in (False, True):
+        assert daemon.call('set_focus', 1, steps, offset) == result
+    assert (daemon.state(1), daemon.steps(1)) == (IDLE, 0)
+
+
+@pytest.mark.parametrize(('method', 'arguments', 'result'), [
+    ('set_focus', (), INVALID_CHANNEL), ('set_focus', (1,), FAILED), ('set_focus', (1, 2, False, 4), FAILED),
+    ('set_focus', (1, 2, 'yes'), FAILED), ('stop_channel', (), INVALID_CHANNEL), ('stop_channel', (1, 2), FAILED),
+    ('reset_home_position', (1, 2), FAILED), ('initialize', (1,), FAILED), ('shutdown', (1, 2, 3), FAILED),
+])
+def test_too_many_or_too_few_arguments_never_raise(daemon: Daemon, method: str, arguments: tuple[Any, ...],
+                                                   result: int) -> None:
+    assert daemon.call(method, *arguments) == result
+    assert (daemon.state(1), daemon.steps(1)) == (IDLE, 0)
+
+
+def test_unknown_keywords_never_raise(daemon: Daemon) -> None:
+    assert daemon.call('set_focus', 1, 100, speed=3) == FAILED
+    assert daemon.call('report_status', 1, verbose=True)['status_1'] == IDLE
+    assert daemon.call('set_focus', channel=2, steps=50) == SUCCEEDED
+
+
+def test_control_is_refused_to_others_and_a_query_is_not(start: Callable[..., Daemon]) -> None:
+    daemon = start(control_machines=['Elsewhere'], connect_on_start=True)
+    eventually(lambda: daemon.state(1) == IDLE)
+    for method, arguments in (('set_focus', (1, 100)), ('set_focus', (7, 'x')), ('reset_home_position', (1,)),
+                              ('stop_channel', (1,)), ('initialize', ()), ('shutdown', ()), ('shutdown', (1, 2))):
+        assert daemon.call(method, *arguments) == INVALID_IP
+    assert (daemon.state(1), daemon.steps(1)) == (IDLE, 0)
+
+
+def test_commands_without_a_connection_say_so(start: Callable[..., Daemon]) -> None:
+    daemon = start()
+    for method, arguments in (('set_focus', (1, 100)), ('reset_home_position', (2,)), ('stop_channel', (1,))):
+        assert daemon.call(method, *arguments) == NOT_AVAILABLE
+
+
+def test_nothing_but_the_six_methods_is_exposed(daemon: Daemon) -> None:
+    with daemon.proxy() as proxy:
+        proxy._pyroBind()
+        assert proxy._pyroMethods == {
+            'report_status', 'set_focus', 'reset_home_position', 'stop_channel', 'initialize', 'shutdown'}
+        assert not proxy._pyroAttrs
+    with Pyro4.Proxy(f'PYRO:Pyro.Daemon@127.0.0.1:{daemon.port}') as pyro:
+        assert [name for name in pyro.registered() if name != 'Pyro.Daemon'] == [OBJECT_ID]
