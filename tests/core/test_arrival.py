@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a moving focuser is looked at: in simulated time, for all the ways in which motors run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from warwick.observatory.focuslynx.arrival import EXTRA_LOOKS, Arrival, History
+
+RHYTHM_S = 0.5
+LOOK_S = 0.017   # what a look costs on the wire
+
+Motor = Callable[[float], float]   # seconds since the start -> part of the way, 1 once at rest on the target
+
+
+def steady(duration_s: float) -> Motor:
+    return lambda t: t / duration_s
+
+
+def ramped(distance: int, speed: float, ramp_s: float) -> Motor:
+    """Up to speed within `ramp_s`, and down again; a triangle where the way is too short for that."""
+    ramp_way = speed * ramp_s / 2
+    if 2 * ramp_way > distance:
+        ramp_s *= math.sqrt(distance / (2 * ramp_way))
+        speed *= ramp_s / (2 * ramp_way / speed)
+        ramp_way = distance / 2
+    cruise_s = (distance - 2 * ramp_way) / speed
+    total_s = cruise_s + 2 * ramp_s
+
+    def way(t: float) -> float:
+        if t >= total_s:
+            return 1.0
+        if t < ramp_s:
+            return ramp_way * (t / ramp_s) ** 2 / distance
+        if t < ramp_s + cruise_s:
+            return (ramp_way + speed * (t - ramp_s)) / distance
+        return 1 - ramp_way * ((total_s - t) / ramp_s) ** 2 / distance
+
+    return way
+
+
+def late(motor: Motor, latency_s: float) -> Motor:
+    return lambda t: 0.0 if t < latency_s else motor(t - latency_s)
+
+
+def end_of(motor: Motor) -> float:
+    low, high = 0.0, 1000.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (low, middle) if motor(middle) >= 1 else (middle, high)
+    return high
+
+
+def follow(history: History, motor: Motor, distance: int) -> tuple[float, int]:
+    """Watch one move to its end; returns how late the end was seen, and how many looks it took."""
+    arrival = Arrival(history, RHYTHM_S, 100.0, 0, distance)
+    looks = 0
+    now = 100.0
+    while True:
+        now = max(now, arrival.next_look)
+        looks += 1
+        assert looks < 10000
+        part = motor(now - 100.0)
+        if part >= 1:
+            arrival.arrived(now)
+            return now - 100.0 - end_of(motor), looks
+        arrival.seen(now, int(part * distance))
+        now += LOOK_S
+
+
+MOTORS = {
+    'steady': lambda distance: steady(distance / 1000),
+    'ramps': lambda distance: ramped(distance, 1000, 0.3),
+    'start latency': lambda distance: late(steady(distance / 1000), 0.5),
+}
+
+
+@pytest.mark.parametrize('distance', [1, 100, 200, 1000, 5000, 60000])
+@pytest.mark.parametrize('kind', MOTORS)
+def test_the_end_is_seen_within_the_rhythm_however_the_motor_runs(kind: str, distance: int) -> None:
+    motor = MOTORS[kind](distance)
+    history = History()
+    for _ in range(20):
+        late_s, looks = follow(history, motor, distance)
+        assert late_s <= RHYTHM_S + LOOK_S
+        assert looks <= end_of(motor) / RHYTHM_S + 1 + EXTRA_LOOKS
+
+
+@pytest.mark.parametrize('distance', [1, 100, 200, 1000, 5000, 60000])
+@pytest.mark.parametrize('kind', MOTORS)
+def test_a_move_that_is_repeated_is_seen_to_end_almost_at_once(kind: str, distance: int) -> None:
+    motor = MOTORS[kind](distance)
+    history = History()
+    lates = sorted(follow(history, motor, distance)[0] for _ in range(41))
+    assert lates[20] <= 0.02
+
+
+def test_the_first_long_move_at_constant_speed_is_seen_to_end_almost_at_once() -> None:
+    assert follow(History(), steady(5.0), 5000)[0] <= 0.02
+
+
+def test_a_move_over_a_new_distance_profits_from_earlier_ones() -> None:
+    history = History()
+    follow(history, MOTORS['ramps'](5000), 5000)
+    follow(history, MOTORS['ramps'](5000), 5000)
+    assert follow(history, MOTORS['ramps'](7000), 7000)[0] <= 0.1
+
+
+@pytest.mark.parametrize('factor', [0.2, 0.5, 2.0, 5.0])
+def test_a_motor_whose_speed_has_changed_costs_a_look_and_is_learnt_anew(factor: float) -> None:
+    history = History()
+    for _ in range(5):
+        follow(history, steady(3.0), 3000)
+    late_s, looks = follow(history, steady(3.0 * factor), 3000)
+    assert late_s <= RHYTHM_S + LOOK_S
+    assert looks <= 3.0 * factor / RHYTHM_S + 1 + EXTRA_LOOKS
+    lates = [follow(history, steady(3.0 * factor), 3000)[0] for _ in range(10)]
+    assert min(lates) <= 0.02
+
+
+def test_a_jammed_focuser_is_looked_at_in_the_regular_rhythm() -> None:
+    arrival = Arrival(History(), RHYTHM_S, 0.0, 0, 5000)
+    looks = []
+    now = 0.0
+    while now < 60:
+        now = arrival.next_look
+        looks.append(now)
+        arrival.seen(now, min(int(now * 1000), 2500))
+    assert len(looks) <= 60 / RHYTHM_S + 1 + EXTRA_LOOKS
+    assert max(b - a for a, b in zip(looks, looks[1:])) <= RHYTHM_S + 1e-9
+
+
+def test_an_overshoot_for_backlash_only_delays_the_end() -> None:
+    def motor(t: float) -> float:
+        return min(t / 2.0, 1.02) if t < 2.1 else 1.02 - (t - 2.1) * 0.5 if t < 2.13 else 1.0
+
+    arrival = Arrival(History(), RHYTHM_S, 0.0, 0, 2000)
+    looks = 0
+    while arrival.next_look < 2.13:
+        looks += 1
+        arrival.seen(arrival.next_look, int(motor(arrival.next_look) * 2000))
+    assert arrival.next_look <= 2.13 + RHYTHM_S
+    assert looks <= 2.13 / RHYTHM_S + 1 + EXTRA_LOOKS
+
+
+def test_a_hub_that_shows_positions_late_delays_the_end_by_no_more_than_that() -> None:
+    motor = late(steady(3.0), 0.2)
+    assert follow(History(), motor, 3000)[0] <= 0.25
+
+
+def test_moves_that_are_no_longer_made_are_forgotten() -> None:
+    history = History()
+    for distance in range(1, 1000):
+        history.learn(distance, 0.0, distance / 100, 100.0)
+    assert len(history._durations) == 16
