@@ -87,14 +87,14 @@ def test_a_channel_whose_hub_moves_it_by_itself_is_in_error_until_that_ends(sett
 def test_a_setting_switched_on_in_operation_is_noticed() -> None:
     world = World().connected()
     world.hub.set('backlash.2', '1', world.now)
-    world.run(40)
+    world.run(6)
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Error)
 
 
 def test_a_range_changed_in_operation_is_noticed() -> None:
     world = World().connected()
     world.hub.set('max_pos.1', '112000', world.now)
-    world.run(40)
+    world.run(6)
     assert world.view(1).current_steps == 32767 - 56000
     assert world.logged('Max Pos of the hub changed from 65535 to 112000')
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import MoveFocuser, Outcome, Stop
+from warwick.observatory.focuslynx.commands import Command, MoveFocuser, Outcome, SetZero, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
 
 
@@ -279,3 +279,14 @@ def _answer_moves(world: World, answers: object) -> None:
             line.say(reply, now)   # type: ignore[attr-defined]
 
     line.write = answer   # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize('command', [MoveFocuser(1, 100), SetZero(1)])
+@pytest.mark.parametrize(('setting', 'value'), [('max_pos.1', '80000'), ('backlash.1', '1')])
+def test_settings_that_were_changed_behind_our_back_are_noticed_before_anything_is_set_in_motion(
+        setting: str, value: str, command: Command) -> None:
+    world = World(replace(SETTINGS, idle_loop_delay_s=600.0)).connected()
+    world.run(60)
+    world.hub.set(setting, value, world.now)
+    assert world.do(command) is Outcome.FAILED
+    assert world.requests(b'MA') == world.requests(b'SCCP') == []

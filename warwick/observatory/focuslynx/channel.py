@@ -31,8 +31,11 @@ from .protocol import (
 from .settings import Scale, Settings
 from .view import ChannelView
 
-CONFIG_INTERVAL_S = 30.0
-"""How often the hub's settings are read again: other programs can change them behind our back."""
+CONFIG_PACE_S = 5.0
+"""How often, at most, the hub's settings are read again while nothing moves: others can change them behind our back."""
+
+CONFIG_MAX_AGE_S = 15.0
+"""Settings that were read longer ago are read again before anything is set in motion: they are what limits it."""
 
 FREE_RETRIES = 3
 """Failed exchanges in a row that are repeated at once; after that the channel is asked at its ordinary pace."""
@@ -63,6 +66,7 @@ class Channel:
         self._requested_counts = 0
         self._outside_motion = False
         self._failure: HubError | None = None   # of the last exchange, if it failed
+        self._config_at = -math.inf
         self._config_due = -math.inf
         self._poll_due = -math.inf
         self._retry_at = -math.inf
@@ -210,17 +214,14 @@ class Channel:
         if ticket is not None:
             self._log('info', 'stop requested')
             self._halting.join(ticket, now)
-        if isinstance(self._task, Move) and not self._task.went_out:
-            self._task.cancel('stopped before it began')
-            self._task = None
+        if isinstance(self._task, Move):
+            self._drop_task('stopped before it began')
 
     def secure(self, now: float) -> bool:
         """Before the port is closed: halt a motion of ours; returns whether it has to be waited for."""
         if self.motor_may_run and self._halting is None:
             self.stop(None, now)
-        elif self._task is not None and not self.motor_may_run:
-            self._task.cancel('given up: the daemon disconnects')
-            self._task = None
+        self._drop_task('given up: the daemon disconnects')
         return self._halting is not None
 
     @property
@@ -256,6 +257,8 @@ class Channel:
             due, request = self._config_due, GetConfig(self.number)
         elif self._task is not None:
             due, request = self._task.wanted()
+            if self._task.phase is Phase.CHECK and due > self._config_at + CONFIG_MAX_AGE_S:
+                request = GetConfig(self.number)
         elif self._config_due <= self._poll_due:
             due, request = self._poll_due, GetConfig(self.number)
         else:
@@ -329,7 +332,17 @@ class Channel:
         if old is not None and old.max_counts != config.max_counts:
             self._log('warning', f'Max Pos of the hub changed from {old.max_counts} to {config.max_counts}: '
                                  f'all positions in steps have shifted')
-        self._config_due = now + (0 if config.interfering else CONFIG_INTERVAL_S)
+            self._drop_task('given up: the range of the hub has changed')
+        if config.interfering:
+            self._drop_task(f'given up: {config.interfering[0]}')
+        self._config_at = now
+        self._config_due = now + (0 if config.interfering else CONFIG_PACE_S)
+
+    def _drop_task(self, reason: str) -> None:
+        """Give up what has not reached the wire yet."""
+        if self._task is not None and not self._task.went_out:
+            self._task.cancel(reason)
+            self._task = None
 
     def _take_status(self, status: Status, sent_at: float, now: float) -> None:
         if self._status is None:
