@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Needs Python 3.9 or newer, make and a POSIX shell. PYTHON=... names another interpreter than python3.
+
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: help setup demo test run lint clean
+.DEFAULT_GOAL := help
+
+help:  ## list these commands
+	@echo 'usage: make COMMAND'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/.ready  ## make .venv with all that the commands below need; they do so by themselves
+	@echo '.venv is ready'
+
+demo: .venv/.ready  ## watch two simulated focusers move, in under 30 s
+	@.venv/bin/python tools/demo.py
+
+run: .venv/.ready  ## keep focusd running on the simulator, to play with from another terminal
+	@echo 'focusd runs until Ctrl-C. In another terminal, in this directory:'
+	@echo '  . .venv/bin/activate; export FOCUSD_CONFIG_PATH=test.json'
+	@echo '  ./focus init; ./focus status; ./focus set 1 2000'
+	@.venv/bin/python focusd test.json
+
+test: .venv/.ready  ## run the tests; ARGS='-k motion' goes to pytest
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/.ready  ## check style and types
+	@echo 'ruff'; .venv/bin/python -m ruff check .
+	@echo 'mypy'; .venv/bin/python -m mypy
+
+clean:  ## remove all that these commands made
+	rm -rf .venv build dist *.egg-info common/build common/dist common/*.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .venv refers to the place of the clone and to an interpreter: after either has gone it is not ready any more
+ifneq ($(shell [ -x .venv/bin/python ] && [ "$$(cat .venv/.ready 2>/dev/null)" = "$$(pwd -P)" ] && echo yes),yes)
+.PHONY: .venv/.ready
+endif
+.venv/.ready: setup.py common/setup.py requirements-dev.txt tools/setup_venv.py
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || { \
+		echo "error: focusd needs Python 3.9 or newer, and $(PYTHON) is: $$("$(PYTHON)" --version 2>&1)"; \
+		echo 'Name another one, for example: make PYTHON=python3.12 setup'; exit 1; } >&2
+	@"$(PYTHON)" tools/setup_venv.py
