@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moves: Ctrl-C at any moment, and the progress on a terminal."""
+
+from __future__ import annotations
+
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pexpect
+import pytest
+
+if TYPE_CHECKING:
+    from tests.client.conftest import Client, Daemon
+
+STOPPED_LINE = {1: 'error: command failed\n', 3: 'error: command not accepted from this IP\n',
+                5: 'error: channel disconnected or in error state\n'}
+
+
+class Gate:
+    """A TCP relay before the daemon that holds back what the first connection has to say.
+
+    `messages` of the client pass before it holds; the connections that follow pass freely. `holding` is set once
+    something is held, and `open()` lets it go.
+    """
+
+    def __init__(self, port: int, messages: int) -> None:
+        self._port = port
+        self._messages = messages
+        self._opened = threading.Event()
+        self.holding = threading.Event()
+        self._server = socket.create_server(('127.0.0.1', 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def close(self) -> None:
+        self.open()
+        self._server.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
+        self._server.close()
+
+    def _accept(self) -> None:
+        first = True
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._relay, args=(near, first), daemon=True).start()
+            first = False
+
+    def _relay(self, near: socket.socket, held: bool) -> None:
+        passed = 0
+        with near, socket.create_connection(('127.0.0.1', self._port)) as far, selectors.DefaultSelector() as selector:
+            selector.register(near, selectors.EVENT_READ, far)
+            selector.register(far, selectors.EVENT_READ, near)
+            while True:
+                for key, _ in selector.select():
+                    source = near if key.data is far else far
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    if held and source is near:
+                        if passed == self._messages:
+                            self.holding.set()
+                            self._opened.wait()
+                        passed += 1
+                    key.data.sendall(data)
+
+
+@pytest.fixture
+def gate(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Gate]:
+    relay = Gate(daemon.port, request.param)
+    yield relay
+    relay.close()
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    output, complaint = process.communicate(timeout=30)
+    return process.returncode, output, complaint
+
+
+@pytest.mark.parametrize('arguments, call', [(('set', '1', '500'), ['set_focus', 1, 500, False]),
+                                             (('offset', '2', '-20'), ['set_focus', 2, -20, True])])
+def test_ctrl_c_during_a_move_stops_the_channel_and_exits_with_the_status_of_the_stop(
+    client: Client, daemon: Daemon, arguments: tuple[str, ...], call: list[Any]
+) -> None:
+    daemon.control.act('set_focus', 'hold')
+    moving = client.start(*arguments)
+    assert daemon.control.wait_for_call('set_focus', 1)
+    moving.send_signal(signal.SIGINT)
+    assert finish(moving) == (0, '', '')
+    assert daemon.control.calls() == [call, ['stop_channel', call[1]]]
+
+
+@pytest.mark.parametrize('status', STOPPED_LINE)
+def test_a_stop_that_fails_says_so(client: Client, daemon: Daemon, status: int) -> None:
+    daemon.control.act('set_focus', 'hold')
+    daemon.control.answer('stop_channel', status)
+    moving = client.start('set', '1', '500')
+    assert daemon.control.wait_for_call('set_focus', 1)
+    moving.send_signal(signal.SIGINT)
+    assert finish(moving) == (status, STOPPED_LINE[status], '')
+
+
+def test_a_stop_that_gets_no_answer_says_so(client: Client, daemon: Daemon) -> None:
+    daemon.control.act('set_focus', 'hold')
+    daemon.control.act('stop_channel', 'raise', 'ValueError')
+    moving = client.start('set', '1', '500')
+    assert daemon.control.wait_for_call('set_focus', 1)
+    moving.send_signal(signal.SIGINT)
+    assert finish(moving) == (155, 'error: unable to communicate with focus daemon\n', '')
+
+
+def test_a_second_ctrl_c_gives_up_at_once(client: Client, daemon: Daemon) -> None:
+    daemon.control.act('set_focus', 'hold')
+    daemon.control.act('stop_channel', 'hold')
+    moving = client.start('set', '1', '500')
+    assert daemon.control.wait_for_call('set_focus', 1)
+    moving.send_signal(signal.SIGINT)
+    assert daemon.control.wait_for_call('stop_channel', 1)
+    moving.send_signal(signal.SIGINT)
+    assert finish(moving) == (156, 'error: terminated by user\n', '')
+
+
+@pytest.mark.parametrize('gate', [0], indirect=True)
+def test_ctrl_c_while_the_move_is_still_being_connected_lets_no_move_begin(
+    daemon: Daemon, gate: Gate, client_at: Callable[..., Client]
+) -> None:
+    moving = client_at(gate.port).start('set', '1', '500')
+    assert gate.holding.wait(20)
+    moving.send_signal(signal.SIGINT)
+    assert daemon.control.wait_for_call('stop_channel', 1)
+    gate.open()
+    assert finish(moving) == (0, '', '')
+    assert {call[0] for call in daemon.control.calls()} == {'stop_channel'}
+
+
+@pytest.mark.parametrize('gate', [1], indirect=True)
+def test_a_stop_that_overtakes_the_move_is_sent_again(
+    daemon: Daemon, gate: Gate, client_at: Callable[..., Client]
+) -> None:
+    daemon.control.act('set_focus', 'hold')
+    moving = client_at(gate.port).start('set', '1', '500')
+    assert gate.holding.wait(20)
+    moving.send_signal(signal.SIGINT)
+    assert daemon.control.wait_for_call('stop_channel', 1)
+    gate.open()
+    assert finish(moving) == (0, '', '')
+    calls = daemon.control.calls()
+    assert calls[0] == calls[-1] == ['stop_channel', 1]
+    assert ['set_focus', 1, 500, False] in calls
+
+
+def test_a_background_job_that_is_deaf_to_ctrl_c_stays_so(client: Client, daemon: Daemon) -> None:
+    daemon.control.act('set_focus', 'hold')
+    deaf = 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])'
+    moving = subprocess.Popen([sys.executable, '-c', deaf, *client.command('set', '1', '500')], env=client.environment,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+    assert daemon.control.wait_for_call('set_focus', 1)
+    moving.send_signal(signal.SIGINT)
+    daemon.control.release('set_focus', 0)
+    assert finish(moving) == (0, '', '')
+    assert [call[0] for call in daemon.control.calls()] == ['set_focus']
+
+
+def moving_state(state: dict[str, Any], steps: int) -> dict[str, Any]:
+    return dict(state, status_1=5, current_steps_1=steps, target_steps_1=1000)
+
+
+def test_a_terminal_shows_the_move_as_it_goes_and_clears_the_line(
+    client: Client, daemon: Daemon, state: dict[str, Any]
+) -> None:
+    daemon.control.act('set_focus', 'hold')
+    terminal = client.terminal('set', '1', '1000')
+    for steps in (120, 740):
+        daemon.control.answer('report_status', moving_state(state, steps))
+        terminal.expect_exact(f'\rChannel 1:    +{steps} steps (moving to   +1000 steps), 21.7°C\x1b[K')
+    daemon.control.release('set_focus', 0)
+    terminal.expect(pexpect.EOF)
+    assert terminal.before.endswith('\r\x1b[K')
+    assert '\n' not in terminal.before
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
+def test_the_progress_never_wraps_on_a_narrow_terminal(client: Client, daemon: Daemon, state: dict[str, Any]) -> None:
+    daemon.control.act('set_focus', 'hold')
+    daemon.control.answer('report_status', moving_state(state, 120))
+    terminal = client.terminal('set', '1', '1000', columns=30)
+    terminal.expect_exact('\rChannel 1:    +120 steps (mov\x1b[K')
+    daemon.control.release('set_focus', 0)
+    terminal.expect(pexpect.EOF)
+
+
+def test_the_message_of_a_failed_move_stands_on_a_line_of_its_own(
+    client: Client, daemon: Daemon, state: dict[str, Any]
+) -> None:
+    daemon.control.act('set_focus', 'hold')
+    terminal = client.terminal('set', '1', '1000')
+    terminal.expect_exact('Channel 1:')
+    daemon.control.release('set_focus', 1)
+    terminal.expect(pexpect.EOF)
+    assert terminal.before.endswith('\r\x1b[Kerror: command failed\r\n')
+    terminal.close()
+    assert terminal.exitstatus == 1
+
+
+def test_a_move_may_take_longer_than_the_timeout_of_the_entry(daemon: Daemon, client_at: Callable[..., Client]) -> None:
+    daemon.control.act('set_focus', 'hold')
+    terminal = client_at(daemon.port, timeout=0.2).terminal('set', '1', '500')
+    assert daemon.control.wait_for_call('report_status', 4)  # a quarter of a second apart
+    daemon.control.release('set_focus', 6)
+    terminal.expect_exact('error: requested position outside channel range')
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 6
+
+
+def impatient(client: Client, *arguments: str) -> list[str]:
+    """The command line of a client that looks at a move ten times per second, and gives up after half a second."""
+    python, script = client.command()
+    client.environment['PYTHONPATH'] += ':' + str(Path(script).parent)
+    code = ('import sys; from warwick.observatory.focuslynx import cli, cli_move; cli_move._GIVE_UP_AFTER_S = 0.5; '
+            'cli_move._QUIET_INTERVAL_S = 0.1; sys.exit(cli.main(sys.argv[1:], "focus"))')
+    return [python, '-c', code, *arguments]
+
+
+def test_a_daemon_that_fails_to_report_is_not_taken_for_one_that_vanished(client: Client, daemon: Daemon) -> None:
+    daemon.control.act('set_focus', 'hold')
+    daemon.control.act('report_status', 'raise', 'ValueError')
+    moving = subprocess.Popen(impatient(client, 'set', '1', '500'), env=client.environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, encoding='utf-8')
+    assert daemon.control.wait_for_call('report_status', 10)
+    daemon.control.release('set_focus', 0)
+    assert finish(moving) == (0, '', '')
+
+
+@pytest.mark.parametrize('live', [False, True])
+def test_a_daemon_that_vanishes_without_a_word_during_a_move_is_given_up(
+    daemon: Daemon, client_at: Callable[..., Client], live: bool
+) -> None:
+    client = client_at(daemon.port, timeout=0.3)
+    command = impatient(client, 'set', '1', '500')
+    daemon.control.act('set_focus', 'hold')
+    if live:
+        terminal = pexpect.spawn(command[0], command[1:], env=client.environment, encoding='utf-8', timeout=20)
+        assert daemon.control.wait_for_call('report_status', 2)
+        daemon.freeze()
+        terminal.expect_exact('error: unable to communicate with focus daemon')
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == 155
+    else:
+        moving = subprocess.Popen(command, env=client.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  encoding='utf-8')
+        assert daemon.control.wait_for_call('report_status', 2)
+        daemon.freeze()
+        assert finish(moving) == (155, 'error: unable to communicate with focus daemon\n', '')
+
+
+def test_ctrl_c_on_a_terminal_stops_the_channel(client: Client, daemon: Daemon) -> None:
+    daemon.control.act('set_focus', 'hold')
+    terminal = client.terminal('offset', '1', '1000')
+    terminal.expect_exact('Channel 1:')
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert ['stop_channel', 1] in daemon.control.calls()
+
+
+@pytest.mark.parametrize('script', [('raise', 'ValueError'), ('return', None), ('return', {})], ids=str)
+def test_a_progress_that_cannot_be_had_does_not_disturb_the_move(
+    client: Client, daemon: Daemon, script: tuple[str, Any]
+) -> None:
+    daemon.control.act('set_focus', 'hold')
+    daemon.control.act('report_status', *script)
+    terminal = client.terminal('set', '1', '1000')
+    assert daemon.control.wait_for_call('report_status', 3)
+    daemon.control.release('set_focus', 0)
+    terminal.expect(pexpect.EOF)
+    assert re.fullmatch(r'(\rChannel 1: UNKNOWN\x1b\[K)*\r\x1b\[K', terminal.before)
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
+@pytest.mark.parametrize('environment', [{'NO_COLOR': '1'}, {'TERM': 'dumb'}], ids=str)
+def test_a_terminal_that_wants_no_colour_gets_no_progress_either(
+    client: Client, daemon: Daemon, environment: dict[str, str]
+) -> None:
+    daemon.control.act('set_focus', 'hold')
+    terminal = client.terminal('set', '1', '1000', environment=environment)
+    assert daemon.control.wait_for_call('set_focus', 1)
+    daemon.control.release('set_focus', 0)
+    terminal.expect(pexpect.EOF)
+    assert terminal.before == ''

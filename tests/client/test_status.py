@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines of `focus status`, byte for byte."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pexpect
+import pytest
+
+if TYPE_CHECKING:
+    from tests.client.conftest import Client, Daemon
+
+PLAIN = 'Data received 2026-11-23 05:10:00:\nChannel 1:    +500 steps, 21.7°C\nChannel 2: DISCONNECTED\n'
+
+
+def shown(client: Client, **environment: str) -> str:
+    completed = client.run('status', **environment)
+    assert (completed.returncode, completed.stderr) == (0, '')
+    return completed.stdout
+
+
+def on_terminal(client: Client, **environment: str) -> str:
+    terminal = client.terminal('status', environment=environment)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    return terminal.before.replace('\r\n', '\n')
+
+
+def test_the_status_of_an_older_daemon_reads_as_it_always_did(client: Client) -> None:
+    assert shown(client) == PLAIN
+
+
+def test_keys_that_a_newer_daemon_adds_change_nothing(client: Client, daemon: Daemon, state: dict[str, Any]) -> None:
+    state.update(nickname_1='east', device_type_1='OA', min_steps_1=-5000, max_steps_1=5000, error_1=None,
+                 error_2='no focuser is plugged in', another_key=[1, 2])
+    daemon.control.answer('report_status', state)
+    assert shown(client) == PLAIN
+
+
+def test_a_moving_channel_names_its_target(client: Client, daemon: Daemon, state: dict[str, Any]) -> None:
+    state.update(status_1=5, status_label_1='MOVING', current_steps_1=120)
+    daemon.control.answer('report_status', state)
+    assert shown(client).splitlines()[1] == 'Channel 1:    +120 steps (moving to    +500 steps), 21.7°C'
+
+
+@pytest.mark.parametrize('steps, temperature, line', [
+    (0, 0.0, 'Channel 1:      +0 steps, 0.0°C'),
+    (-56000, -12.35, 'Channel 1:  -56000 steps, -12.3°C'),
+    (-12345678, 100, 'Channel 1: -12345678 steps, 100.0°C'),
+    (500, None, 'Channel 1:    +500 steps, temperature unknown'),
+])
+def test_steps_and_temperature_keep_their_width(
+    client: Client, daemon: Daemon, state: dict[str, Any], steps: int, temperature: float | None, line: str
+) -> None:
+    state.update(current_steps_1=steps, temperature_1=temperature)
+    daemon.control.answer('report_status', state)
+    assert shown(client).splitlines()[1] == line
+
+
+@pytest.mark.parametrize('status, label', [(0, 'OFFLINE'), (1, 'DISCONNECTED'), (2, 'ERROR'), (3, 'INITIALIZING'),
+                                           (6, 'UNKNOWN'), (None, 'UNKNOWN')])
+def test_a_channel_below_idle_shows_its_label_and_no_figure(
+    client: Client, daemon: Daemon, state: dict[str, Any], status: int | None, label: str
+) -> None:
+    # as the predecessor reports it: with figures that mean nothing
+    state.update(status_1=status, current_steps_1=0, temperature_1=0)
+    daemon.control.answer('report_status', state)
+    assert shown(client).splitlines()[1] == f'Channel 1: {label}'
+
+
+def test_a_status_that_leaves_everything_out_is_no_reason_to_fail(client: Client, daemon: Daemon) -> None:
+    daemon.control.answer('report_status', {'status_2': 5})
+    assert shown(client) == ('Data received at an unknown time:\nChannel 1: UNKNOWN\n'
+                             'Channel 2: unknown steps (moving to unknown steps), temperature unknown\n')
+
+
+def test_a_terminal_gets_colour_around_the_same_text(client: Client) -> None:
+    coloured = on_terminal(client)
+    assert '\x1b[1m   +500\x1b[0m steps, ' in coloured
+    assert '\x1b[1m\x1b[91mDISCONNECTED\x1b[0m' in coloured
+    assert re.sub(r'\x1b\[\d+m', '', coloured) == PLAIN
+
+
+@pytest.mark.parametrize('environment', [{'NO_COLOR': '1'}, {'TERM': 'dumb'}], ids=str)
+def test_a_terminal_that_wants_no_colour_gets_none(client: Client, environment: dict[str, str]) -> None:
+    assert on_terminal(client, **environment) == PLAIN
+
+
+def test_an_empty_no_color_switches_nothing_off(client: Client) -> None:
+    assert '\x1b[1m' in on_terminal(client, NO_COLOR='')
+
+
+@pytest.mark.parametrize('environment', [{'PYTHONIOENCODING': 'ascii'}, {'LC_ALL': 'C', 'PYTHONUTF8': '0',
+                                                                         'PYTHONCOERCECLOCALE': '0'}], ids=str)
+def test_an_ascii_locale_loses_the_degree_sign_and_nothing_else(client: Client, environment: dict[str, str]) -> None:
+    assert shown(client, **environment) == PLAIN.replace('°', '?')
