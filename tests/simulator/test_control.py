@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control commands: every one does what its help says, and a wrong one is refused in one line."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from warwick.observatory.focuslynx.simulator import Control, ControlError, Hub, Line, LineFaults
+from warwick.observatory.focuslynx.simulator.control import COMMANDS
+from warwick.observatory.focuslynx.simulator.settings import SETTINGS
+
+NAME_1 = b'!\nFocusLynx Foc1\n'
+
+
+class Bench:
+    """A hub, one line and its control, at a time that the test sets."""
+
+    def __init__(self) -> None:
+        self.hub = Hub({'channels': '1,2'})
+        self.line = Line(self.hub, LineFaults())
+        self.control = Control(self.hub, self.line.faults, [self.line])
+        self.now = 0.0
+
+    def __call__(self, command: str) -> str:
+        return self.control.run(command, self.now)
+
+    def ask(self, request: bytes = b'<F1HELLO>') -> bytes:
+        self.line.write(request, self.now)
+        return self.line.read(self.now)
+
+    def get(self, name: str) -> object:
+        return json.loads(self(f'get {name}'))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_mute_and_unmute(bench: Bench) -> None:
+    bench('mute')
+    assert bench.ask() == b''
+    bench('unmute')
+    assert bench.ask() == NAME_1
+
+
+def test_mute_for_some_seconds(bench: Bench) -> None:
+    bench('mute 2.5')
+    assert bench.ask() == b''
+    bench.now = 2.5
+    assert bench.ask() == NAME_1
+
+
+def test_mute_next(bench: Bench) -> None:
+    bench('mute-next 1')
+    assert [bench.ask(), bench.ask()] == [b'', NAME_1]
+
+
+def test_deaf_and_undeaf(bench: Bench) -> None:
+    bench('deaf')
+    bench.ask(b'<F1SCNNx>')
+    bench('undeaf')
+    assert bench.ask() == NAME_1
+    bench('deaf 1')
+    assert bench.ask() == b''
+    bench.now = 1.0
+    assert bench.ask() == NAME_1
+
+
+def test_lose_requests(bench: Bench) -> None:
+    bench('lose-requests 1')
+    assert [bench.ask(b'<F1SCNNx>'), bench.ask()] == [b'', NAME_1]
+
+
+@pytest.mark.parametrize('command', ['garbage 1', 'garble 1', 'cut 1', 'cut 1 4', 'double 1'])
+def test_one_spoilt_reply(bench: Bench, command: str) -> None:
+    bench(command)
+    assert bench.ask() != NAME_1
+    assert bench.ask() == NAME_1
+
+
+def test_cut_where_wanted(bench: Bench) -> None:
+    bench('cut 1 4')
+    assert bench.ask() == NAME_1[:4]
+
+
+def test_delay_and_drip_are_settings_of_the_line(bench: Bench) -> None:
+    bench('delay 0.4')
+    bench('set drip 0.1')
+    assert bench.ask() == b''
+    assert bench.line.read(0.4) == b'!'
+    assert bench.line.read(0.55) == b'\n'
+
+
+@pytest.mark.parametrize('text, data', [
+    ('SET\\n', b'SET\n'), ('a b', b'a b'), ('\\x00\\xff', b'\x00\xff'), ("it's", b"it's"), ('"', b'"'), ('\\\\', b'\\'),
+])
+def test_say(bench: Bench, text: str, data: bytes) -> None:
+    bench(f'say {text}')
+    assert bench.line.read(0.0) == data
+
+
+def test_request_comes_as_from_another_program(bench: Bench) -> None:
+    bench.ask(b'<F1HEL')
+    assert json.loads(bench('request <F1SCBE1>')) == '!\nSET\n'
+    assert bench.hub.focusers[1].memory.backlash
+    assert bench.ask(b'LO>') == NAME_1
+
+
+def test_unplug_and_plug(bench: Bench) -> None:
+    bench('unplug')
+    assert not bench.line.is_open(0.0)
+    with pytest.raises(OSError, match='unplugged'):
+        bench.line.open(0.0)
+    bench('plug')
+    bench.line.open(0.0)
+    bench('unplug 3')
+    with pytest.raises(OSError, match='unplugged'):
+        bench.line.open(2.9)
+    bench.line.open(3.0)
+
+
+def test_power_cycle_in_motion(bench: Bench) -> None:
+    bench.ask(b'<F1MA040000>')
+    bench.now = 1.0
+    bench('power-cycle')
+    assert (bench.get('1.position'), bench.get('1.tube'), bench.get('1.moving')) == (32767, 33567, False)
+
+
+def test_power_cut_and_power_on(bench: Bench) -> None:
+    bench('power-cut 2')
+    assert bench.ask() == b''
+    bench.now = 2.0
+    assert bench.ask() == NAME_1
+    bench('power-cut')
+    bench.now = 100.0
+    assert (bench.ask(), bench.get('powered')) == (b'', False)
+    bench('power-on')
+    assert bench.ask() == NAME_1
+
+
+def test_jam_and_unjam(bench: Bench) -> None:
+    bench('jam 1')
+    bench.ask(b'<F1MA032867>')
+    bench.now = 10.0
+    assert (bench.get('1.moving'), bench.get('1.position'), bench.get('1.jammed')) == (True, 32767, True)
+    bench('unjam 1')
+    bench.now = 11.0
+    assert (bench.get('1.moving'), bench.get('1.position')) == (False, 32867)
+
+
+def test_hand(bench: Bench) -> None:
+    bench('hand 1 +250')
+    bench('hand 2 -250')
+    bench.now = 10.0
+    assert (bench.get('1.position'), bench.get('2.position')) == (33017, 32517)
+
+
+def test_lose_steps_and_slip(bench: Bench) -> None:
+    bench('lose-steps 1 30')
+    bench.ask(b'<F1MA040000>')
+    bench.now = 100.0
+    bench('slip 1 5')
+    assert (bench.get('1.position'), bench.get('1.target'), bench.get('1.tube')) == (39970, 40000, 39965)
+
+
+def test_freeze_step_run_to_and_thaw(bench: Bench) -> None:
+    bench('freeze')
+    bench.ask(b'<F1MA040000>')
+    bench.now = 100.0
+    bench('step 1')
+    assert bench.get('1.position') == 33567
+    bench('run-to 1 35123')
+    assert (bench.get('1.position'), bench.get('frozen')) == (35123, True)
+    bench('thaw')
+    bench.now = 101.0
+    assert bench.get('1.position') == 35923
+
+
+@pytest.mark.parametrize('command, name, value', [
+    ('set speed 1000', '2.speed', 1000.0),
+    ('set speed 1 1000', '1.speed', 1000.0),
+    ('set speed.2 1000', '2.speed', 1000.0),
+    ('probe 1 NP', '1.probe', 'NP'),
+    ('probe 1 -@1.6', '1.probe', '-@1.6'),
+    ('probe.2 -5.2', '2.probe', '-5.2'),
+    ('probe -5.2', '2.probe', '-5.2'),
+    ('nickname 1 North tube', '1.nickname', 'North tube'),
+    ('position 1 100', '1.position', 100),
+    ('type 1 OE', '1.max_pos', 125440),
+    ('max_pos 1 112000', '1.max_pos', 112000),
+    ('backlash 1 1', '1.backlash', True),
+    ('tcomp 1 1', '1.tc_on', True),
+    ('tc-at-start 1 on', '1.tc_at_start', True),
+    ('led 5', 'led', 5),
+    ('SCCP-no-set 1'.lower(), 'sccp_no_set', True),
+    ('ma_over_limit clamp', 'ma_over_limit', 'clamp'),
+    ('thirdlynx yes', 'thirdlynx', True),
+    ('delay .4', 'delay', 0.4),
+    ('tempco 1 1,2,3,4,-5', '1.tempco', [1, 2, 3, 4, -5]),
+])
+def test_a_setting_is_changed(bench: Bench, command: str, name: str, value: object) -> None:
+    assert bench(command) == ''
+    assert bench.get(name) == value
+
+
+def test_one_channel_alone_is_changed(bench: Bench) -> None:
+    bench('set speed 1 1000')
+    assert bench.get('2.speed') == 800.0
+
+
+def test_get_shows_every_setting_and_status_the_same(bench: Bench) -> None:
+    truth = json.loads(bench('get'))
+    shown = {**truth, **truth['1']}
+    assert set(SETTINGS) - set(shown) == {'channels'}
+    assert bench('status') == bench('get')
+
+
+def test_help_names_every_command_and_setting(bench: Bench) -> None:
+    text = bench('help')
+    assert '\n' not in text
+    for command in COMMANDS.values():
+        assert command.usage in text
+        assert bench(f'help {command.name}') == f'{command.usage}: {command.help}'
+    for row in SETTINGS.values():
+        assert row.name in text
+        assert row.kind.accepts in bench(f'help {row.name}')
+
+
+def test_clear_ends_every_fault(bench: Bench) -> None:
+    for command in ('mute', 'deaf', 'mute-next 5', 'garble 5', 'delay 5', 'jam 1', 'jam 2', 'power-cut', 'unplug',
+                    'lose-steps 1 9'):
+        bench(command)
+    bench('clear')
+    bench.line.open(0.0)
+    assert bench.ask() == NAME_1
+    bench.ask(b'<F1MA033567>')
+    bench.now = 1.0
+    assert bench.get('1.position') == 33567
+
+
+@pytest.mark.parametrize('command, message', [
+    ('', 'empty command; "help" lists the commands'),
+    ('   ', 'empty command; "help" lists the commands'),
+    ('fly', "unknown command 'fly'; there are set get status help mute"),
+    ('mute soon', "mute: SECONDS must be a number from 0 to 100000 s, not 'soon'"),
+    ('mute -1', "mute: SECONDS must be a number from 0 to 100000 s, not '-1'"),
+    ('mute 1 2', 'usage: mute [SECONDS]'),
+    ('unmute 1', 'usage: unmute'),
+    ('mute-next', 'usage: mute-next N'),
+    ('mute-next 0', "mute-next: N must be a whole number from 1 to 1000000, not '0'"),
+    ('jam', 'usage: jam CHANNEL'),
+    ('jam 3', "jam: CHANNEL must be a whole number from 1 to 2, not '3'"),
+    ('hand 1', 'usage: hand CHANNEL COUNTS'),
+    ('hand 1 far', "hand: COUNTS must be a whole number from -999999 to 999999 counts, not 'far'"),
+    ('cut 1 -1', "cut: KEEP must be a whole number from 0 to 1000 bytes, not '-1'"),
+    ('set', 'usage: set NAME VALUE'),
+    ('set speed', 'usage: set NAME VALUE'),
+    ('speed', 'usage: set NAME VALUE'),
+    ('set colour red', "unknown setting 'colour'; there are channels type"),
+    ('set speed 1 fast', "speed.1 must be a number from 0.1 to 100000 steps/s, not 'fast'"),
+    ('set led.1 5', "led belongs to the whole hub: leave out '.1'"),
+    ('set channels 1,2', 'channels can only be given at the start'),
+    ('delay -1', "delay must be a number from 0 to 600 s, not '-1'"),
+    ('position 1 65536', 'position 65536 is beyond max_pos 65535 of channel 1'),
+    ('max_pos 1 100', 'max_pos 100 is below the position 32767 or target 32767 of channel 1'),
+    ('get 1.colour', "get: nothing is called '1.colour'"),
+    ('get 1.position.x', "get: nothing is called '1.position.x'"),
+    ('help colour', "unknown setting 'colour'"),
+    ('say', 'usage: say TEXT'),
+    ('say \\', 'say: TEXT must be of bytes, with'),
+    ('say \u20ac', 'say: TEXT must be of bytes, with'),
+    ('say \\u20ac', 'say: TEXT must be of bytes, with'),
+    ('request', 'usage: request TEXT'),
+    ('run-to 1 40000', 'run-to: channel 1 does not move'),
+])
+def test_a_wrong_command_is_refused_in_one_line(bench: Bench, command: str, message: str) -> None:
+    before = bench('get')
+    with pytest.raises(ControlError) as caught:
+        bench(command)
+    assert str(caught.value).startswith(message)
+    assert '\n' not in str(caught.value)
+    assert bench('get') == before
+
+
+def test_the_hand_controller_is_locked_while_homing(bench: Bench) -> None:
+    bench('type 1 OE')
+    bench.ask(b'<F1HOME>')
+    with pytest.raises(ControlError, match='channel 1 is homing'):
+        bench('hand 1 5')

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The simulator as a process: `python3 -m warwick.observatory.focuslynx.simulator --help`."""
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from typing import NoReturn
+
+from .client import ControlClient, Refused
+from .control import COMMANDS
+from .doors import PtyDoor, TcpDoor, parse_address
+from .line import LineFaults
+from .server import ControlDoor, DoorError, Server
+from .settings import SETTINGS, BadSetting
+from .state import StateError, hub_with_state
+
+_PROGRAM = 'python3 -m warwick.observatory.focuslynx.simulator'
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line per mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f'error: {message}', file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=_PROGRAM, allow_abbrev=False, usage='%(prog)s [--link PATH] [--tcp HOST:PORT] [options]',
+        description='A simulated FocusLynx hub behind a pseudo-terminal, a TCP port, or both.',
+        epilog='Settings of a channel also exist for one channel alone: --probe.2 NP. '
+               '"control PATH COMMAND..." sends a command to a running simulator; "control --help" lists them.')
+    doors = parser.add_argument_group('doors')
+    doors.add_argument('--link', metavar='PATH', help='a pseudo-terminal behind this symbolic link')
+    doors.add_argument('--tcp', metavar='HOST:PORT', help='the networked hub; 9760 by convention, 0 for any free port')
+    doors.add_argument('--control', metavar='PATH', help='a Unix socket for settings and faults at run time')
+    parser.add_argument('--state', metavar='FILE', help='keeps what a hub keeps over a power cycle; once it exists, '
+                        'type, max_pos, position, nickname and the like are taken from it')
+    options = parser.add_argument_group('settings')
+    for row in SETTINGS.values():
+        names = ['--' + row.name.replace('_', '-')]
+        options.add_argument(*names, dest=row.name, metavar='VALUE', help=f'{row.help}; {row.kind.accepts}'
+                             .replace('%', '%%'))
+        if row.scope == 'channel':
+            for channel in '12':
+                options.add_argument(f'{names[0]}.{channel}', dest=f'{row.name}.{channel}', help=argparse.SUPPRESS)
+    return parser
+
+
+def _serve(arguments: list[str]) -> int:
+    parser = _parser()
+    chosen = vars(parser.parse_args(_with_negative_values(arguments)))
+    link, tcp, control, state = (chosen.pop(name) for name in ('link', 'tcp', 'control', 'state'))
+    options: dict[str, str] = {name: value for name, value in chosen.items() if value is not None}
+    if link is None and tcp is None:
+        parser.error('no door: give --link PATH, --tcp HOST:PORT, or both (lynxsim:// as a port needs no process)')
+    faults = LineFaults()
+    try:
+        address = None if tcp is None else parse_address(tcp)
+        for name in [name for name in options if SETTINGS[name.partition('.')[0]].scope == 'line']:
+            faults.set(name, options.pop(name))
+        hub = hub_with_state(options, state, time.monotonic())
+    except (BadSetting, ValueError) as error:
+        parser.error(str(error))
+    except StateError as error:
+        return _fail(str(error))
+    server = Server(hub, faults)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
+    ready = []
+    try:
+        if link is not None:
+            server.add(PtyDoor(server, link))
+            ready.append(f'{link} (pty)')
+        if address is not None:
+            door = TcpDoor(server, *address)
+            server.add(door)
+            ready.append(f'{door} (tcp)')
+        if control is not None:
+            server.add(ControlDoor(server, control))
+        print('hub simulator ready on ' + ' and '.join(ready), flush=True)
+        server.run()
+    except DoorError as error:
+        return _fail(str(error))
+    finally:
+        server.close()
+    return 0
+
+
+def _with_negative_values(arguments: list[str]) -> list[str]:
+    # argparse takes "--probe -5.2" for two options, "--probe=-5.2" for one with a value.
+    joined: list[str] = []
+    for argument in arguments:
+        if (joined and joined[-1].startswith('--') and '=' not in joined[-1]
+                and argument.startswith('-') and not argument.startswith('--') and len(argument) > 1):
+            joined[-1] += '=' + argument
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _control(arguments: list[str]) -> int:
+    usage = f'usage: {_PROGRAM} control PATH COMMAND...'
+    if arguments and arguments[0] in ('-h', '--help'):
+        print(usage + '\n\ncommands:')
+        for command in COMMANDS.values():
+            print(f'  {command.usage}\n      {command.help}')
+        print('\nsettings (NAME VALUE, or NAME CHANNEL VALUE):')
+        for row in SETTINGS.values():
+            print(f'  {row.name}\n      {row.help}; {row.kind.accepts}')
+        return 0
+    if len(arguments) < 2:
+        print(f'error: {usage}', file=sys.stderr)
+        return 2
+    path = arguments[0]
+    try:
+        with ControlClient(path) as simulator:
+            said = simulator(' '.join(arguments[1:]))
+    except Refused as error:
+        print(f'error: {error}')
+        return 1
+    except OSError as error:
+        return _fail(f'no simulator answers at {path}: {error.strerror or error}')
+    print(f'ok {said}'.rstrip(' '))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f'error: {message}', file=sys.stderr)
+    return 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; return the exit code: 0 after SIGTERM or SIGINT, 1 for what fails, 2 for wrong options."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == 'control':
+        return _control(arguments[1:])
+    return _serve(arguments)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of a focuser channel.
+
+docs/protocol.md: the command index, and for what is accepted in which phase the section on motion.
+"""
+from __future__ import annotations
+
+from re import Match
+
+from . import reports
+from .command_table import BAD_PARAMETER, MOVING, NO_PROBE, UNKNOWN, Call, Table
+from .focuser import Phase
+from .settings import TYPES, default_max_pos, is_homing
+
+__all__ = ['CHANNEL_COMMANDS']
+
+CHANNEL_COMMANDS = Table()
+_on_channel = CHANNEL_COMMANDS.add
+_M, _H, _SET = b'M\n', b'H\n', b'SET\n'
+
+
+# Reports
+
+@_on_channel('HELLO')
+def _hello(call: Call) -> bytes:
+    return call.focuser.memory.nickname.encode('latin-1') + b'\n'
+
+
+@_on_channel('GETSTATUS')
+def _status(call: Call) -> bytes:
+    return reports.status(call.focuser, call.hub.variants)
+
+
+@_on_channel('GETCONFIG')
+def _config(call: Call) -> bytes:
+    return reports.config(call.focuser, call.hub.variants, call.hub.memory)
+
+
+@_on_channel('GETTCI')
+def _tci(call: Call) -> bytes:
+    return UNKNOWN if call.hub.variants.no_gettci else reports.temperature_compensation(call.focuser, call.hub.variants)
+
+
+# Motion
+
+@_on_channel('MA', '([0-9]{6})')
+def _move(call: Call) -> bytes:
+    return _go(call, call.whole())
+
+
+@_on_channel('CENTER')
+def _center(call: Call) -> bytes:
+    return _go(call, call.focuser.memory.max_pos // 2)
+
+
+def _go(call: Call, goal: int) -> bytes:
+    focuser, variants = call.focuser, call.hub.variants
+    if goal > focuser.memory.max_pos:
+        if variants.ma_over_limit == 'error':
+            return BAD_PARAMETER
+        goal = focuser.memory.max_pos
+    if focuser.homing or (variants.ma_while_moving == 'error' and focuser.phase is not Phase.IDLE):
+        return MOVING
+    focuser.move(goal, call.time)
+    return _M
+
+
+@_on_channel('MIR', '([01])')
+def _run_in(call: Call) -> bytes:
+    return _run(call, outward=False)
+
+
+@_on_channel('MOR', '([01])')
+def _run_out(call: Call) -> bytes:
+    return _run(call, outward=True)
+
+
+def _run(call: Call, outward: bool) -> bytes:
+    if call.focuser.homing:
+        return MOVING
+    call.focuser.run(outward, slow=call.flag(), time=call.time)
+    return _M
+
+
+@_on_channel('ERM')
+def _end_run(call: Call) -> bytes:
+    if call.focuser.homing:
+        return MOVING
+    call.focuser.stop(call.time)
+    return b'STOPPED\n'
+
+
+@_on_channel('HALT')
+def _halt(call: Call) -> bytes:
+    call.focuser.halt()
+    return b'HALTED\n'
+
+
+@_on_channel('HOME')
+def _home(call: Call) -> bytes:
+    focuser = call.focuser
+    if focuser.homing:
+        return MOVING
+    if is_homing(focuser.memory.type):
+        focuser.home(call.time)
+        return _H
+    return BAD_PARAMETER if call.hub.variants.home_on_syncing == 'error' else _H
+
+
+@_on_channel('SCCP', '([0-9]{6})')
+def _sync(call: Call) -> bytes:
+    focuser = call.focuser
+    if focuser.phase is not Phase.IDLE:
+        return MOVING
+    if is_homing(focuser.memory.type) or call.whole() > focuser.memory.max_pos:
+        return BAD_PARAMETER
+    focuser.sync(call.whole())
+    return b'' if call.hub.variants.sccp_no_set else _SET
+
+
+# What the channel is
+
+@_on_channel('SCDT', '([A-Z]{2})')
+def _set_type(call: Call) -> bytes:
+    focuser, device_type = call.focuser, call.argument[1]
+    if device_type not in TYPES:
+        return BAD_PARAMETER
+    if focuser.phase is not Phase.IDLE:
+        return MOVING
+    if device_type != focuser.memory.type:
+        focuser.retype(device_type, default_max_pos(device_type), call.time)
+    return _SET
+
+
+@_on_channel('RESET')
+def _reset(call: Call) -> bytes:
+    if call.focuser.phase is not Phase.IDLE:
+        return MOVING
+    call.hub.reset_channel(call.focuser.channel, call.time)
+    return _SET
+
+
+@_on_channel('SETMAX', '([0-9]{6})')
+def _set_max(call: Call) -> bytes:
+    focuser, value = call.focuser, call.whole()
+    in_use = max(focuser.position, focuser.target, focuser.leg.goal if focuser.leg else 0)
+    if is_homing(focuser.memory.type) or value == 0 or value < in_use:
+        return BAD_PARAMETER
+    focuser.memory.max_pos = value
+    return _stored(call)
+
+
+@_on_channel('SCNN', '([ -;=?-~]{1,16})')
+def _set_nickname(call: Call) -> bytes:
+    call.focuser.memory.nickname = call.argument[1]
+    return _stored(call)
+
+
+@_on_channel('REVERSE', '([01])')
+def _set_reverse(call: Call) -> bytes:
+    call.focuser.memory.reverse = call.flag()
+    return _stored(call)
+
+
+@_on_channel('SETFSS', '([0-9]{6})')
+def _set_step_size(call: Call) -> bytes:
+    call.focuser.memory.step_size = call.whole()
+    return _stored(call)
+
+
+# Compensation
+
+@_on_channel('SCTE', '([01])')
+def _enable_compensation(call: Call) -> bytes:
+    if call.flag() and not call.focuser.has_probe:
+        return NO_PROBE
+    call.focuser.set_compensation(call.flag(), call.time)
+    return _SET
+
+
+@_on_channel('SCTS', '([01])')
+def _compensate_at_start(call: Call) -> bytes:
+    call.focuser.memory.tc_at_start = call.flag()
+    return _stored(call)
+
+
+@_on_channel('SCTM', '([A-E])')
+def _select_slot(call: Call) -> bytes:
+    call.focuser.memory.tc_mode = call.argument[1]
+    return _stored(call)
+
+
+@_on_channel('SCTC', '([A-E])([+-][0-9]{4})')
+def _set_coefficient(call: Call) -> bytes:
+    call.focuser.memory.tempco = _with_slot(call.focuser.memory.tempco, call.argument)
+    return _stored(call)
+
+
+@_on_channel('SETINT', '([A-E])([+-][0-9]{6})')
+def _set_intercept(call: Call) -> bytes:
+    call.focuser.memory.tempin = _with_slot(call.focuser.memory.tempin, call.argument)
+    return _stored(call)
+
+
+def _with_slot(values: tuple[int, ...], argument: Match[str]) -> tuple[int, ...]:
+    index = 'ABCDE'.index(argument[1])
+    return (*values[:index], int(argument[2]), *values[index + 1:])
+
+
+@_on_channel('SCBE', '([01])')
+def _enable_backlash(call: Call) -> bytes:
+    call.focuser.memory.backlash = call.flag()
+    return _stored(call)
+
+
+@_on_channel('SCBS', '([0-9]{2})')
+def _set_backlash(call: Call) -> bytes:
+    call.focuser.memory.backlash_steps = call.whole()
+    return _stored(call)
+
+
+def _stored(call: Call) -> bytes:
+    """Every setter stores the position along with the setting; a new slot or coefficient takes effect at once."""
+    call.focuser.save()
+    call.focuser.compensate(call.time)
+    return _SET

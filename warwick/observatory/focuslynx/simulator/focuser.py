@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One channel of the hub: its motor, its counter and its compensation (docs/protocol.md, motion and compensation).
+
+All positions are counts of the hub; all times are seconds on the hub's own clock, and never run backwards.
+"""
+from __future__ import annotations
+
+import enum
+import math
+from typing import Callable
+
+from .motion import Leg
+from .settings import ChannelMemory, Mechanics, is_homing
+
+__all__ = ['Focuser', 'Phase']
+
+
+class Phase(enum.Enum):
+    """What the motor is doing; the wording of docs/protocol.md."""
+
+    IDLE = 'idle'
+    MOVE = 'move'
+    BLC_OUT = 'backlash overshoot'
+    REL = 'relative move'
+    HAND = 'hand controller'
+    HOME_IN = 'homing, inward'
+    HOME_BACK = 'homing, back'
+    TC = 'temperature compensation'
+
+
+_HOMING = (Phase.HOME_IN, Phase.HOME_BACK)
+
+
+class Focuser:
+    """A focuser as the hub drives it.
+
+    `position` and `target` are what the hub shows as Curr Pos and Targ Pos, `moving` what it shows as IsMoving; they
+    are true for the time of the last `advance`. `tube` is where the draw tube really is, which the hub may be
+    wrong about after a power cut in motion, slipped steps, or an abandoned homing run.
+    `store` is called whenever the memory has changed.
+    """
+
+    def __init__(self, channel: int, memory: ChannelMemory, mechanics: Mechanics, store: Callable[[], None]) -> None:
+        self.channel = channel
+        self.memory = memory
+        self.mechanics = mechanics
+        self.position = memory.position
+        self.target = memory.position
+        self.phase = Phase.IDLE
+        self.moving = False
+        self.homed = is_homing(memory.type)
+        # HALT clears this working copy of memory.tcomp alone.
+        self.tc_on = memory.tcomp
+        self.jammed = False
+        self.short_by = 0
+        self.leg: Leg | None = None
+        self._store = store
+        self._slip = 0
+        self._final = 0
+        self._gear = (0.0, 0.0)
+        self._wants_start_move = False
+
+    # What can be seen
+
+    @property
+    def homing(self) -> bool:
+        """IsHoming."""
+        return self.phase in _HOMING
+
+    @property
+    def shows_homed(self) -> bool:
+        """IsHomed, which means something for homing types only."""
+        if is_homing(self.memory.type):
+            return self.homed
+        return self.memory.type != 'ZZ' and self.mechanics.syncing_homed
+
+    @property
+    def has_probe(self) -> bool:
+        """TmpProbe. The in/out remote uses the same jack."""
+        return self.mechanics.probe.present and not self.mechanics.remote_io
+
+    @property
+    def temperature(self) -> float | None:
+        """Degrees C, or None while the probe gives no usable value."""
+        return self.mechanics.probe.celsius if self.has_probe else None
+
+    @property
+    def tube(self) -> int:
+        return self.position + self._slip
+
+    def next_event(self) -> float | None:
+        """When this channel next does something by itself, None if never."""
+        if self.leg is None or self.jammed:
+            return None
+        return self.leg.end if self.moving else self.leg.start
+
+    # Time
+
+    def advance(self, time: float) -> None:
+        """Bring everything up to `time`."""
+        while self.leg is not None:
+            leg = self.leg
+            self.moving = time >= leg.start
+            if self.jammed:
+                return
+            if time < leg.end:
+                self.position = leg.at(time)
+                return
+            self.position = leg.goal
+            self._arrive(leg.end)
+
+    def _arrive(self, time: float) -> None:
+        if self.phase is Phase.BLC_OUT:
+            self.phase = Phase.MOVE
+            self._drive(self._final, time)
+        elif self.phase is Phase.HOME_IN:
+            if self.mechanics.home_switch_missing:
+                # The tube stands at its inner stop, and the counter has run out.
+                self._slip = -self.position
+                self._rest()
+            else:
+                self.position = self._slip = 0
+                self.homed = True
+                self.phase = Phase.HOME_BACK
+                back = self.memory.position
+                if self._wants_start_move:
+                    back = self._compensated(back)
+                self._drive(back, time)
+        else:
+            corrected = self.phase is Phase.TC
+            self._rest(keep_target=self.phase is Phase.MOVE)
+            self._wants_start_move = False
+            if not corrected:
+                self._note_reference()
+            self.save()
+            self.compensate(time)
+
+    def _rest(self, keep_target: bool = False) -> None:
+        self.phase = Phase.IDLE
+        self.leg = None
+        self.moving = False
+        if not keep_target:
+            self.target = self.position
+
+    def _recount(self, position: int) -> None:
+        """Change the counter while the tube stays where it is."""
+        self._slip += self.position - position
+        self.position = position
+
+    def _drive(self, goal: int, time: float, speed: float = 0.0, slow_for: float = 0.0, shown: int = -1) -> None:
+        """Start a leg; the motor needs `start_latency` only if it stands. `shown` is Targ Pos if that differs."""
+        mechanics = self.mechanics
+        self.target = goal if shown < 0 else shown
+        self._gear = (speed, slow_for)
+        start = time + mechanics.start_latency if self.leg is None else max(time, self.leg.start)
+        if self.phase is Phase.MOVE and self.short_by:
+            lost = min(self.short_by, abs(goal - self.position))
+            goal += lost if goal < self.position else -lost
+            self.short_by = 0
+        self.leg = Leg(self.position, goal, start, speed or mechanics.speed, mechanics.ramp,
+                       mechanics.low_speed, slow_for)
+        self.advance(time)
+
+    # Commands; the hub has checked that they may be carried out
+
+    def move(self, goal: int, time: float) -> None:
+        """Go to `goal`, from rest or out of another motion, with an overshoot if backlash compensation wants one."""
+        if goal == self.position and self.leg is None:
+            self.target = goal
+            return
+        memory = self.memory
+        overshoot = min(goal + memory.backlash_steps, memory.max_pos)
+        if memory.backlash and self.position < goal < overshoot:
+            self.phase = Phase.BLC_OUT
+            self._final = goal
+            self._drive(overshoot, time, shown=goal if self.mechanics.blc_target == 'final' else -1)
+        else:
+            self.phase = Phase.MOVE
+            self._drive(goal, time)
+
+    def run(self, outward: bool, slow: bool, time: float) -> None:
+        """Relative move: run to the end of the travel."""
+        self.phase = Phase.REL
+        mechanics = self.mechanics
+        goal = self.memory.max_pos if outward else 0
+        if slow:
+            self._drive(goal, time, speed=mechanics.low_speed)
+        else:
+            self._drive(goal, time, slow_for=mechanics.slow_start)
+
+    def hand(self, delta: int, time: float) -> None:
+        """The hand controller moves the focuser by `delta`, as far as the travel allows."""
+        self.phase = Phase.HAND
+        goal = min(max(self.position + delta, 0), self.memory.max_pos)
+        self._drive(goal, time, speed=self.mechanics.low_speed)
+
+    def home(self, time: float) -> None:
+        """Run in to the switch, then back to the stored position. The counter starts at Max Pos."""
+        tube = max(self.tube, 0)
+        top = self.memory.max_pos
+        self._recount(top)
+        self.homed = False
+        self.phase = Phase.HOME_IN
+        goal = 0 if self.mechanics.home_switch_missing else top - tube
+        self._drive(goal, time, shown=0)
+
+    def stop(self, time: float) -> None:
+        """End a relative or another motion where it stands (ERM)."""
+        if self.leg is not None:
+            self._rest()
+            self._note_reference()
+        self.save()
+        self.compensate(time)
+
+    def halt(self) -> None:
+        """Stop, whatever is going on, and drop temperature compensation for now (HALT)."""
+        aborted = self.homing
+        self._rest()
+        self.tc_on = False
+        self._wants_start_move = False
+        if aborted:
+            # The counter of an abandoned run means nothing: the position before it stays stored.
+            self.homed = False
+        else:
+            self.save()
+
+    def sync(self, position: int) -> None:
+        """Take `position` for the present one (SCCP)."""
+        self._recount(position)
+        self._rest()
+        self._note_reference()
+        self.save()
+
+    def place(self, position: int) -> None:
+        """Put tube and counter at `position`, at rest."""
+        self.position = position
+        self._slip = 0
+        self._rest()
+        self._note_reference()
+        self.save()
+
+    def retype(self, device_type: str, max_pos: int, time: float) -> None:
+        """Initialise the channel as another type of focuser: the count starts at 0, homing types home."""
+        self._rest()
+        self.memory.type = device_type
+        self.memory.max_pos = max_pos
+        self._recount(0)
+        self.homed = False
+        self.save()
+        if is_homing(device_type):
+            self.home(time)
+
+    def save(self) -> None:
+        """Store the position with everything else; never the counter of a homing run."""
+        if not self.homing:
+            self.memory.position = self.position
+        self._store()
+
+    # Faults
+
+    def jam(self) -> None:
+        """The motor runs, the focuser stands."""
+        self.jammed = True
+
+    def unjam(self, time: float) -> None:
+        """An interrupted motion goes on from where it stands."""
+        self.jammed = False
+        if self.leg is not None:
+            self._drive(self.leg.goal, time, *self._gear, shown=self.target)
+
+    def slip(self, counts: int) -> None:
+        """Turn the motor by `counts` without moving the tube: the hub cannot know."""
+        self._slip -= counts
+
+    # Power
+
+    def power_off(self) -> None:
+        """Everything that is not stored is gone; the tube stands where it stands."""
+        tube = self.tube
+        self.position = self.memory.position
+        self._slip = tube - self.position
+        self._rest()
+        self.short_by = 0
+
+    def power_on(self, time: float) -> None:
+        """Syncing types stand at the stored position; homing types start at 0 and home."""
+        memory = self.memory
+        self.target = self.position
+        self.tc_on = memory.tcomp
+        if is_homing(memory.type):
+            self.homed = False
+            self._recount(0)
+            self.target = 0
+            if self.mechanics.home_on_start:
+                self._wants_start_move = memory.tc_at_start
+                self.home(time)
+        elif memory.tc_at_start:
+            self._correct(self._compensated(self.position), time)
+        elif self.tc_on:
+            self._note_reference()
+
+    # Temperature compensation
+
+    def set_compensation(self, on: bool, time: float) -> None:
+        """SCTE: switch the working copy and the stored one, and note the reference."""
+        self.tc_on = self.memory.tcomp = on
+        if on:
+            if self.leg is None:
+                self._note_reference()
+        elif self.phase is Phase.TC:
+            self._rest()
+        self.save()
+
+    def compensate(self, time: float) -> None:
+        """Correct for the temperature, if compensation is on and nothing else moves the focuser."""
+        if self.tc_on and self.phase in (Phase.IDLE, Phase.TC):
+            self._correct(self._compensated(self.position if self.leg is None else self.leg.goal), time)
+
+    def _correct(self, goal: int, time: float) -> None:
+        if goal != (self.position if self.leg is None else self.leg.goal):
+            self.phase = Phase.TC
+            self._drive(goal, time, speed=self.mechanics.compensation_speed)
+
+    def _compensated(self, otherwise: int) -> int:
+        """Where the law puts the focuser at the present temperature; `otherwise` without one or without reference."""
+        memory = self.memory
+        if self.temperature is None or memory.reference_counts < 0:
+            return otherwise
+        change = memory.tempco['ABCDE'.index(memory.tc_mode)] * (self.temperature - memory.reference_c)
+        return min(max(memory.reference_counts + math.floor(change + 0.5), 0), memory.max_pos)
+
+    def _note_reference(self) -> None:
+        if self.tc_on and self.temperature is not None:
+            self.memory.reference_c = self.temperature
+            self.memory.reference_counts = self.position

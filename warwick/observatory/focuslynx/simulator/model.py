@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hub: bytes and the time go in, bytes come out. No thread, no clock, no port.
+
+    hub = Hub()
+    hub.receive(b'<F1MA040000>', now=0.0)      # b'!\\nM\\n'
+    hub.advance(now=10.0)
+    hub.focusers[1].position                   # 40000
+
+`now` is any monotonic time in seconds; nothing but differences matter. An earlier time than the last one counts as the
+last one.
+"""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from . import settings
+from .command_table import NO_WIFI
+from .commands import CHANNEL_COMMANDS
+from .focuser import Focuser
+from .hub_commands import HUB_COMMANDS
+from .kinds import Probe
+from .parser import Parser
+from .settings import BadSetting, ChannelMemory, HubMemory, Mechanics, Variants
+
+__all__ = ['Hub']
+
+
+class Hub:
+    """A FocusLynx hub with two channels.
+
+    `options` are settings by name (the table in settings.py; `probe.2` for one channel, `probe` for both) with their
+    text; they describe a hub that has been on for a while. `memory` is what `to_state` returned: then the hub is
+    powered on at `now` with that memory, and options that belong to the memory (type, max_pos, position ...) are
+    ignored. Raises BadSetting. `on_store` is called after the hub has stored something, before the reply goes out.
+    """
+
+    def __init__(self, options: Mapping[str, str] | None = None, memory: Mapping[str, Any] | None = None,
+                 now: float = 0.0, on_store: Callable[[], None] | None = None) -> None:
+        self.on_store = on_store
+        self.powered = True
+        self.variants = Variants()
+        self.memory = HubMemory()
+        self.focusers: dict[int, Focuser] = {}
+        self._parsers: dict[int, Parser] = {}
+        self._dirty = False
+        self._lag = now
+        self._frozen: float | None = None
+        self._back_on: float | None = None
+        self._time = 0.0
+        self._fit('1')
+        # In the order of the table, both channels before one of them: a special case overrides a general one.
+        order = list(settings.SETTINGS)
+        chosen = [(settings.read(name, text), name) for name, text in (options or {}).items()]
+        chosen.sort(key=lambda item: (order.index(item[0][0].name), item[0][1] or 0))
+        for (row, channel, value), _ in chosen:
+            if row.scope != 'line':
+                self._apply(row, channel, value, starting=True)
+        if memory is not None:
+            self._restore(memory)
+        self._dirty = False
+
+    def _fit(self, channels: str) -> None:
+        for channel in (1, 2):
+            fitted = str(channel) in channels
+            memory = ChannelMemory(nickname=f'FocusLynx Foc{channel}')
+            mechanics = Mechanics()
+            if not fitted:
+                memory.type, memory.position, mechanics.probe = 'ZZ', 0, Probe()
+            self.focusers[channel] = Focuser(channel, memory, mechanics, self.store)
+
+    # The interface of the line
+
+    def receive(self, data: bytes, now: float, port: int = 0) -> bytes:
+        """Take bytes from the host at `now`, return the replies. Each port keeps an unfinished command of its own."""
+        self.advance(now)
+        if not self.powered:
+            return b''
+        parser = self._parsers.get(port)
+        if parser is None:
+            parser = self._parsers[port] = Parser()
+        replies = parser.feed(data, self._execute, b'2' if self.variants.thirdlynx else b'')
+        self._flush()
+        return replies
+
+    def advance(self, now: float) -> None:
+        """Bring everything that moves by itself up to `now`."""
+        time = now - self._lag if self._frozen is None else self._frozen
+        if time > self._time:
+            if self._back_on is not None and time >= self._back_on:
+                self._power_on(self._back_on)
+            self._time = time
+            if self.powered:
+                for focuser in self.focusers.values():
+                    focuser.advance(time)
+                if self._dirty:
+                    self._flush()
+
+    def next_event(self) -> float | None:
+        """The time at which something will happen by itself: a motor starts or stops, the power comes back."""
+        if self._frozen is not None:
+            return None
+        times = [self._back_on] if self._back_on is not None else []
+        if self.powered:
+            times += [time for time in (focuser.next_event() for focuser in self.focusers.values()) if time is not None]
+        return min(times) + self._lag if times else None
+
+    def _execute(self, target: str, text: str) -> bytes:
+        if target == 'H':
+            if text.startswith(('SW', 'WIFI')) and not self.variants.wifi:
+                return b'!\n' + NO_WIFI
+            return b'!\n' + HUB_COMMANDS.run(text, self, self.focusers[1], self._time)
+        if target == '2' and self.variants.thirdlynx:
+            return b''
+        return b'!\n' + CHANNEL_COMMANDS.run(text, self, self.focusers[int(target)], self._time)
+
+    def reset_channel(self, channel: int, time: float) -> None:
+        """RESET: the defaults of an unconfigured channel; LED and Wi-Fi belong to the hub and stay."""
+        focuser = self.focusers[channel]
+        focuser.memory.__dict__.update(ChannelMemory(nickname=f'FocusLynx Foc{channel}').__dict__)
+        focuser.set_compensation(False, time)
+        focuser.retype('ZZ', settings.default_max_pos('ZZ'), time)
+
+    # Memory
+
+    def store(self) -> None:
+        """Note that something was stored."""
+        self._dirty = True
+
+    def _flush(self) -> None:
+        if self._dirty:
+            self._dirty = False
+            if self.on_store is not None:
+                self.on_store()
+
+    def to_state(self) -> dict[str, Any]:
+        """What the hub keeps over a power cycle, as JSON values."""
+        return {'hub': settings.stored_fields(self.memory),
+                'channels': {str(channel): settings.stored_fields(focuser.memory)
+                             for channel, focuser in self.focusers.items()}}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        if not isinstance(state, dict) or set(state) != {'hub', 'channels'}:
+            raise BadSetting('the state must have the entries hub and channels')
+        channels = state['channels']
+        if not isinstance(channels, dict) or set(channels) != {'1', '2'}:
+            raise BadSetting('the state must have the channels 1 and 2')
+        self.memory = settings.check_stored(HubMemory, state['hub'], 'hub')
+        for channel, focuser in self.focusers.items():
+            memory = settings.check_stored(ChannelMemory, channels[str(channel)], f'channel {channel}')
+            if memory.position > memory.max_pos:
+                raise BadSetting(f'channel {channel}: position {memory.position} is beyond max_pos {memory.max_pos}')
+            self.focusers[channel] = Focuser(channel, memory, focuser.mechanics, self.store)
+        self.powered = False
+        self._power_on(self._time)
+
+    # Settings and faults
+
+    def set(self, name: str, text: str, now: float) -> None:
+        """Change a setting of hub or channel (both channels, or one by a name such as `probe.2`). Raises BadSetting."""
+        row, channel, value = settings.read(name, text)
+        if row.name == 'channels':
+            raise BadSetting('channels can only be given at the start')
+        self.advance(now)
+        self._apply(row, channel, value, starting=False)
+        self._flush()
+
+    def _apply(self, row: settings.Setting, channel: int | None, value: Any, starting: bool) -> None:
+        if row.name == 'channels':
+            self._fit(value)
+        elif row.place is Variants:
+            setattr(self.variants, row.name, value)
+        elif row.place is HubMemory:
+            setattr(self.memory, row.name, value)
+            self.store()
+        else:
+            chosen = [self.focusers[channel]] if channel else list(self.focusers.values())
+            if not starting:
+                for focuser in chosen:
+                    self._check(focuser, row.name, value)
+            for focuser in chosen:
+                self._apply_to(focuser, row, value, starting)
+
+    @staticmethod
+    def _check(focuser: Focuser, name: str, value: Any) -> None:
+        where = f'channel {focuser.channel}'
+        if name == 'position' and value > focuser.memory.max_pos:
+            raise BadSetting(f'position {value} is beyond max_pos {focuser.memory.max_pos} of {where}')
+        if name == 'max_pos' and value < max(focuser.position, focuser.target):
+            raise BadSetting(f'max_pos {value} is below the position {focuser.position} '
+                             f'or target {focuser.target} of {where}')
+
+    def _apply_to(self, focuser: Focuser, row: settings.Setting, value: Any, starting: bool) -> None:
+        memory, name = focuser.memory, row.name
+        if row.place is Mechanics:
+            setattr(focuser.mechanics, name, value)
+            if name in ('probe', 'remote_io'):
+                focuser.compensate(self._time)
+        elif name == 'type':
+            memory.type, memory.max_pos = value, settings.default_max_pos(value)
+            focuser.homed = True
+            focuser.place(0 if value == 'ZZ' else memory.max_pos // 2)
+        elif name == 'max_pos':
+            memory.max_pos = value
+            if starting and memory.type != 'ZZ':
+                focuser.place(value // 2)
+        elif name == 'position':
+            self._check(focuser, name, value)
+            focuser.place(value)
+        elif name == 'tcomp':
+            focuser.set_compensation(value, self._time)
+        else:
+            setattr(memory, name, value)
+            focuser.save()
+            focuser.compensate(self._time)
+
+    def power_off(self, now: float, seconds: float | None = None) -> None:
+        """Cut the power, for so many seconds or until `power_on`. Unstored state is lost, motion stops."""
+        self.advance(now)
+        if self.powered:
+            for focuser in self.focusers.values():
+                focuser.power_off()
+        self.powered = False
+        self._parsers.clear()
+        self._back_on = None if seconds is None else self._time + seconds
+
+    def power_on(self, now: float) -> None:
+        """Switch on; homing types home, the others stand where they were stored."""
+        self.advance(now)
+        if not self.powered:
+            self._power_on(self._time)
+            self._flush()
+
+    def _power_on(self, time: float) -> None:
+        self.powered = True
+        self._back_on = None
+        for focuser in self.focusers.values():
+            focuser.power_on(time)
+
+    def hand(self, channel: int, counts: int, now: float) -> None:
+        """Move by the hand controller. Does nothing without power; raises BadSetting during a homing run."""
+        self.advance(now)
+        focuser = self.focusers[channel]
+        if focuser.homing:
+            raise BadSetting(f'channel {channel} is homing')
+        if self.powered:
+            focuser.hand(counts, self._time)
+        self._flush()
+
+    def jam(self, channel: int, now: float) -> None:
+        """The motor runs, the focuser stands."""
+        self.advance(now)
+        self.focusers[channel].jam()
+
+    def unjam(self, channel: int, now: float) -> None:
+        """Let a jammed focuser go on."""
+        self.advance(now)
+        self.focusers[channel].unjam(self._time)
+        self._flush()
+
+    # The hub's own clock, for tests of a running process
+
+    def freeze(self, now: float) -> None:
+        """Let the time of the hub stand still."""
+        self.advance(now)
+        self._frozen = self._time
+
+    def step(self, seconds: float, now: float) -> None:
+        """Put the hub's clock forward; a frozen one stays frozen at the new time."""
+        if self._frozen is None:
+            self._lag -= seconds
+        else:
+            self._frozen += seconds
+        self.advance(now)
+
+    def thaw(self, now: float) -> None:
+        """Let the time of the hub go on from where it stood."""
+        if self._frozen is not None:
+            self._lag = now - self._frozen
+            self._frozen = None
+
+    def run_to(self, channel: int, counts: int, now: float) -> None:
+        """Freeze the clock at the moment at which the channel reaches `counts` in its present motion.
+
+        Raises ValueError if it does not get there; then nothing is changed.
+        """
+        self.advance(now)
+        focuser = self.focusers[channel]
+        if focuser.leg is None or focuser.jammed:
+            raise ValueError(f'channel {channel} does not move')
+        time = max(focuser.leg.reaches(counts), self._time)
+        if focuser.leg.at(time) != counts:
+            raise ValueError(f'channel {channel} has passed {counts} already')
+        self._frozen = time
+        self.advance(now)
+
+    # The truth
+
+    def truth(self) -> dict[str, Any]:
+        """Everything that is really so, as JSON values."""
+        result: dict[str, Any] = {'powered': self.powered, 'frozen': self._frozen is not None,
+                                  'led': self.memory.led, **dataclasses.asdict(self.variants)}
+        for channel, focuser in self.focusers.items():
+            result[str(channel)] = {
+                'position': focuser.position, 'target': focuser.target, 'moving': focuser.moving,
+                'phase': focuser.phase.value, 'homing': focuser.homing, 'homed': focuser.shows_homed,
+                'tube': focuser.tube, 'stored_position': focuser.memory.position, 'jammed': focuser.jammed,
+                'tc_on': focuser.tc_on,
+                **{name: value for name, value in settings.stored_fields(focuser.memory).items()
+                   if name != 'position'},
+                **dataclasses.asdict(focuser.mechanics), 'probe': str(focuser.mechanics.probe)}
+        return result

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The byte parser of the hub (docs/protocol.md, framing and errors)."""
+from __future__ import annotations
+
+import re
+from typing import Callable
+
+from .command_table import TOO_LONG, UNKNOWN
+
+__all__ = ['Parser']
+
+_LONGEST_TEXT = 21
+_WHOLE = re.compile(rb'<F([12H])([^<>\r\n]{0,21})>')
+_CR, _LF, _LT, _GT, _F = b'\r\n<>F'
+
+
+class Parser:
+    """One per port, since each port has its own unfinished command."""
+
+    _IDLE, _GOT_LT, _GOT_F, _TEXT = range(4)
+
+    def __init__(self) -> None:
+        self._state = self._IDLE
+        self._target = 0
+        self._text = bytearray()
+
+    def feed(self, data: bytes, execute: Callable[[str, str], bytes], deaf_to: bytes = b'') -> bytes:
+        """Return the replies to all that `data` completes; `execute(target, text)` carries out one command.
+
+        Errors of a target in `deaf_to` are swallowed.
+        """
+        # Nearly always it is one whole request, which means the same in every state; a night has many thousands.
+        whole = _WHOLE.fullmatch(data)
+        if whole:
+            self._state = self._IDLE
+            return execute(whole[1].decode('latin-1'), whole[2].decode('latin-1'))
+        replies: list[bytes] = []
+        for byte in data:
+            if byte == _LT:
+                self._state = self._GOT_LT
+            elif self._state == self._IDLE or byte in (_LF, _CR):
+                pass
+            elif self._state == self._TEXT:
+                if byte == _GT:
+                    self._state = self._IDLE
+                    replies.append(execute(chr(self._target), self._text.decode('latin-1')))
+                else:
+                    self._text.append(byte)
+                    if len(self._text) > _LONGEST_TEXT:
+                        self._state = self._IDLE
+                        if self._target not in deaf_to:
+                            replies.append(TOO_LONG)
+            elif self._state == self._GOT_LT and byte == _F:
+                self._state = self._GOT_F
+            elif self._state == self._GOT_F and byte in b'12H':
+                self._target = byte
+                self._text.clear()
+                self._state = self._TEXT
+            else:
+                self._state = self._IDLE
+                replies.append(UNKNOWN)
+        return b''.join(replies)

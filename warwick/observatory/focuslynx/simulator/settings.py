@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one table of settings.
+
+Command line, query of a lynxsim:// URL, control door and state file all read this table: a setting has the same
+name, the same range and the same help everywhere. Each dataclass below is the place where its values live; a field
+made by `setting` is a row of the table, another field is a value without a name outside (`stored` ones go to the
+state file all the same).
+"""
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .kinds import Choice, Flag, Kind, Number, Probe, ProbeKind, Text, Whole, WholeList
+
+__all__ = [
+    'SETTINGS',
+    'TYPES',
+    'BadSetting',
+    'ChannelMemory',
+    'HubMemory',
+    'LineSettings',
+    'Mechanics',
+    'Setting',
+    'Variants',
+    'check_stored',
+    'default_max_pos',
+    'find',
+    'is_homing',
+    'read',
+    'stored_fields',
+]
+
+# Device types (docs/protocol.md, device types); a first letter O means a home switch.
+TYPES = ('OA', 'OB', 'OC', 'OD', 'OE', 'OF', 'OG', 'OI', 'OJ', 'OK', 'OL', 'FA', 'FB', 'FC', 'FD', 'FE', 'FF',
+         'SA', 'SB', 'SC', 'SD', 'SE', 'SF', 'SG', 'SH', 'SI', 'SJ', 'SK', 'SL', 'SM', 'SN', 'SO', 'SP', 'SQ',
+         'TA', 'RA', 'ZZ')
+
+
+def is_homing(device_type: str) -> bool:
+    """True for a type with a home switch; every other one is synced."""
+    return device_type.startswith('O')
+
+
+def default_max_pos(device_type: str) -> int:
+    """Max Pos that a device type brings with it. Known for OE, OB, OI and the syncing types, our choice for others."""
+    if not is_homing(device_type):
+        return 65535
+    return 112000 if device_type in ('OB', 'OI') else 125440
+
+
+class BadSetting(ValueError):
+    """A setting that does not exist, or a value it does not accept. Its text is one line that says which and why."""
+
+
+def setting(default: Any, kind: Kind, help: str) -> Any:
+    """A field that is a row of the table."""
+    return field(default=default, metadata={'kind': kind, 'help': help})
+
+
+def stored(default: Any, kind: Kind) -> Any:
+    """A field that the state file keeps, but that has no name outside."""
+    return field(default=default, metadata={'kind': kind})
+
+
+@dataclass
+class ChannelMemory:
+    """What one channel keeps over a power cycle."""
+
+    type: str = setting('FA', Choice(TYPES), 'device type; brings its own max_pos, and ZZ means no focuser')
+    max_pos: int = setting(65535, Whole(1, 999999, 'counts'), 'highest position; given at the start, the focuser '
+                           'stands in the middle')
+    position: int = setting(32767, Whole(0, 999999, 'counts'), 'puts the focuser there, at rest')
+    nickname: str = setting('', Text(re.compile(r'[ -;=?-~]{1,16}'), '1 to 16 printable characters without < and >'),
+                            'name of the channel')
+    reverse: bool = setting(False, Flag(), 'motor direction is reversed')
+    backlash: bool = setting(False, Flag(), 'backlash compensation (BLC En)')
+    backlash_steps: int = setting(40, Whole(0, 99, 'counts'), 'overshoot of backlash compensation (BLC Stps)')
+    tcomp: bool = setting(False, Flag(), 'temperature compensation (TComp ON)')
+    tc_at_start: bool = setting(False, Flag(), 'compensate at power-up (TC@Start)')
+    tc_mode: str = setting('A', Choice(tuple('ABCDE')), 'compensation slot in use (TC Mode)')
+    tempco: tuple[int, ...] = setting((86, 86, 86, 0, 0), WholeList(5, -9999, 9999),
+                                      'coefficients of the slots A to E, counts per degree C')
+    tempin: tuple[int, ...] = setting((0,) * 5, WholeList(5, -999999, 999999), 'intercepts of the slots A to E, counts')
+    step_size: int = setting(0, Whole(0, 999999, 'nm'), 'step size shown by GETTCI')
+    reference_c: float = stored(0.0, Number(-700, 700))
+    reference_counts: int = stored(-1, Whole(-1, 999999))
+
+
+@dataclass
+class Mechanics:
+    """What one channel is made of, and what is wrong with it."""
+
+    probe: Probe = setting(  # noqa: RUF009 (a frozen value, which all channels may share)
+        Probe(celsius=21.7), ProbeKind(),
+        'temperature (degrees C), NP for no probe, or the raw text of a defective one')
+    speed: float = setting(800.0, Number(0.1, 1e5, 'steps/s'), 'high speed: moves, homing')
+    low_speed: float = setting(400.0, Number(0.1, 1e5, 'steps/s'), 'low speed: slow relative moves, hand controller')
+    compensation_speed: float = setting(50.0, Number(0.1, 1e5, 'steps/s'), 'speed of temperature compensation')
+    slow_start: float = setting(3.0, Number(0, 3600, 's'), 'a fast relative move is slow for so long')
+    ramp: float = setting(0.0, Number(0, 60, 's'), 'time from rest to full speed and back')
+    start_latency: float = setting(0.0, Number(0, 60, 's'), 'from the reply to the first step and to IsMoving = 1')
+    blc_target: str = setting('overshoot', Choice(('overshoot', 'final')), 'Targ Pos in the first leg with backlash')
+    ff_detect: bool = setting(False, Flag(), 'FastFocus secondary is attached (FFDetect)')
+    remote_io: bool = setting(False, Flag(), 'in/out remote is attached, in the place of the probe (RemoteIO)')
+    hand_controller: bool = setting(False, Flag(), 'hand controller is attached (Hnd Ctlr)')
+    syncing_homed: bool = setting(True, Flag(), 'a syncing type shows IsHomed = 1')
+    home_switch_missing: bool = setting(False, Flag(), 'homing never finds the switch')
+    home_on_start: bool = setting(True, Flag(), 'a homing type homes at power-up')
+
+
+@dataclass
+class HubMemory:
+    """What the hub keeps over a power cycle, apart from its channels."""
+
+    led: int = setting(75, Whole(0, 100, 'percent'), 'brightness of the power LED')
+    ssid: str = stored('', Text(re.compile(r'[ -;=?-~]{0,32}'), 'at most 32 printable characters'))
+    security: str = stored('A', Choice(tuple('ABCDE')))
+    security_key: str = stored('', Text(re.compile(r'[ -;=?-~]{0,64}'), 'at most 64 printable characters'))
+    wep_index: int = stored(0, Whole(0, 4))
+    wifi_joined: bool = stored(False, Flag())
+
+
+@dataclass
+class Variants:
+    """Firmware and build of the hub: everything in which one real hub differs from another."""
+
+    firmware: str = setting('2.0.4', Text(re.compile(r'[0-9]{1,3}(\.[0-9]{1,3}){2}'), 'three numbers such as 2.0.4'),
+                            'firmware version')
+    ip: str = setting('169.254.190.196', Text(re.compile(r'[0-9]{1,3}(\.[0-9]{1,3}){3}'), 'a dotted quad'),
+                      'address shown by GETHUBINFO')
+    dhcp: bool = setting(True, Flag(), 'the address is by DHCP')
+    wifi: bool = setting(False, Flag(), 'a Wi-Fi board is fitted')
+    thirdlynx: bool = setting(False, Flag(), 'one channel: whatever is addressed to F2 is ignored')
+    sccp_no_set: bool = setting(False, Flag(), 'SCCP is carried out, but SET is not sent')
+    no_reverse_line: bool = setting(False, Flag(), 'GETSTATUS without Reverse')
+    no_dhcp_line: bool = setting(False, Flag(), 'GETHUBINFO without DHCPisOn')
+    home_on_start_line: bool = setting(False, Flag(), 'GETCONFIG with a fifteenth line, Home@Str')
+    no_gettci: bool = setting(False, Flag(), 'GETTCI is unknown')
+    tc_mode_empty: bool = setting(False, Flag(), 'GETTCI shows an empty TC Mode')
+    ma_over_limit: str = setting('error', Choice(('error', 'clamp')), 'what a move beyond Max Pos gets')
+    ma_while_moving: str = setting('retarget', Choice(('retarget', 'error')), 'what a move during a move gets')
+    home_on_syncing: str = setting('error', Choice(('error', 'ignore')), 'what HOME gets from a syncing type; ignore '
+                                   'replies H and does not move')
+
+
+@dataclass
+class LineSettings:
+    """Lasting traits of the link between hub and host."""
+
+    pace: bool = setting(False, Flag(), 'real timing: 115200 baud each way and the latency of the hub')
+    hub_latency: float = setting(0.001, Number(0, 10, 's'), 'from the end of a request to its reply, with pace')
+    delay: float = setting(0.0, Number(0, 600, 's'), 'replies come later by this')
+    drip: float = setting(0.0, Number(0, 10, 's'), 'replies come byte by byte, this far apart')
+    seed: int = setting(1, Whole(0, 999999999), 'of the random choices of garble and garbage')
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of the table. `scope` is 'channel', 'hub' or 'line'; `place` the dataclass that holds the value."""
+
+    name: str
+    scope: str
+    place: type
+    kind: Kind
+    help: str
+    default: Any
+
+
+_CHANNELS = Text(re.compile(r'none|[12]|1,2'), '1, 2 or 1,2, or none')
+
+
+def _rows() -> list[Setting]:
+    # `channels` is a short name for types and probes, and has no place of its own; it comes first, since the
+    # settings are applied in this order, and each may refine what one before it has done.
+    rows = [Setting('channels', 'hub', object, _CHANNELS, 'channels that have a syncing focuser (type FA) with a '
+                    'probe, standing in the middle; only at the start', '1')]
+    for place, scope in ((ChannelMemory, 'channel'), (Mechanics, 'channel'), (HubMemory, 'hub'), (Variants, 'hub'),
+                         (LineSettings, 'line')):
+        for item in dataclasses.fields(place):
+            if 'help' in item.metadata:
+                rows.append(Setting(item.name, scope, place, item.metadata['kind'], item.metadata['help'],
+                                    item.default))
+    return rows
+
+
+SETTINGS: Mapping[str, Setting] = {row.name: row for row in _rows()}
+
+
+def find(name: str) -> tuple[Setting, int | None]:
+    """The setting of this name, and the channel for a name such as `probe.2`. Raises BadSetting."""
+    base, dot, channel = name.replace('-', '_').partition('.')
+    row = SETTINGS.get(base)
+    if row is None:
+        raise BadSetting(f'unknown setting {name!r}; there are {" ".join(SETTINGS)}')
+    if not dot:
+        return row, None
+    if row.scope != 'channel':
+        raise BadSetting(f'{base} belongs to the whole hub: leave out {"." + channel!r}')
+    if channel not in ('1', '2'):
+        raise BadSetting(f'{name}: the channel must be 1 or 2')
+    return row, int(channel)
+
+
+def read(name: str, text: str) -> tuple[Setting, int | None, Any]:
+    """The setting, the channel (None for both) and the value that `text` means. Raises BadSetting."""
+    row, channel = find(name)
+    try:
+        return row, channel, row.kind.parse(text)
+    except ValueError as error:
+        raise BadSetting(f'{name} must be {error}, not {text!r}') from None
+
+
+def stored_fields(memory: Any) -> dict[str, object]:
+    """The fields of a memory as JSON values."""
+    return {name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(memory).items()}
+
+
+def check_stored(place: Any, values: object, where: str) -> Any:
+    """Make a memory of `place` from JSON values. Raises BadSetting for a missing, unknown or wrong one."""
+    if not isinstance(values, dict):
+        raise BadSetting(f'{where} must be an object')
+    kinds = {item.name: item.metadata['kind'] for item in dataclasses.fields(place)}
+    for name in values:
+        if name not in kinds:
+            raise BadSetting(f'{where} has an unknown entry {name!r}')
+    result = {}
+    for name, kind in kinds.items():
+        if name not in values:
+            raise BadSetting(f'{where} lacks {name!r}')
+        try:
+            result[name] = kind.check(values[name])
+        except ValueError as error:
+            raise BadSetting(f'{where}: {name} must be {error}, not {values[name]!r}') from None
+    return place(**result)
