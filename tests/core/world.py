@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -76,14 +78,15 @@ class World:
     """Controller, hub and clock. `sent` and `log` hold (time, bytes or text) of everything so far."""
 
     def __init__(self, settings: Settings = SETTINGS, hub: Mapping[str, str] | None = None,
-                 line: AnyLine | None = None) -> None:
+                 line: AnyLine | None = None, controller: type[Controller] = Controller) -> None:
         self.now = 1000.0
         self.settings = settings
         self.hub = Hub({'channels': '1,2', 'speed': '1000', **(hub or {})}, now=self.now)
         self.faults = LineFaults()
         self.faults.settings.pace = True
-        self.line: AnyLine = line or Line(self.hub, self.faults)
-        self.controller = Controller(settings, 'the port')
+        self._line = Line(self.hub, self.faults)
+        self.line: AnyLine = line or self._line
+        self.controller = controller(settings, 'the port')
         self.open_error: str | None = None
         self.opening_takes_s = 0.0
         self.port_open = False
@@ -91,6 +94,7 @@ class World:
         self.sent: list[tuple[float, bytes]] = []
         self.log: list[tuple[float, str]] = []
         self.callers: list[Caller] = []
+        self._serial = itertools.count()   # plans for the same time are carried out in the order of planning
         self._plans: list[tuple[float, int, Callable[[], Any]]] = []
 
     # Doing
@@ -115,8 +119,7 @@ class World:
 
     def at(self, when: float, what: Callable[[], Any]) -> None:
         """Plan something for a time to come."""
-        self._plans.append((when, len(self._plans), what))
-        self._plans.sort()
+        heapq.heappush(self._plans, (when, next(self._serial), what))
 
     def after(self, seconds: float, what: Callable[[], Any]) -> None:
         self.at(self.now + seconds, what)
@@ -136,6 +139,18 @@ class World:
             if not self._step(end):
                 return condition()
         return True
+
+    # What a stricter world may look at
+
+    def wrote(self, data: bytes) -> bytes:
+        """A request goes out; returns what reaches the wire."""
+        return data
+
+    def resolved(self, caller: Caller, outcome: Outcome) -> None:
+        """A caller is told."""
+
+    def happened(self) -> None:
+        """Something happened, and everything that follows from it at once has been done."""
 
     def answers(self, request: Callable[[bytes], list[tuple[float, bytes]]]) -> None:
         self.line = ScriptedLine(request)
@@ -180,7 +195,7 @@ class World:
         self.hub.advance(self.now)
         self.faults.advance(self.now)
         while self._plans and self._plans[0][0] <= self.now:
-            self._plans.pop(0)[2]()
+            heapq.heappop(self._plans)[2]()
         self._settle()
 
     def _settle(self) -> None:
@@ -193,6 +208,7 @@ class World:
             for effect in effects:
                 self._carry_out(effect)
             if not effects:
+                self.happened()
                 return
         raise AssertionError(f'the controller does not come to rest at {self.now}')
 
@@ -225,10 +241,11 @@ class World:
     def _carry_out(self, effect: object) -> None:
         if isinstance(effect, Write):
             self.sent.append((self.now, effect.data))
+            data = self.wrote(effect.data)
             try:
                 if self.port_open:
                     self.line.read(self.now)
-                    self.line.write(effect.data, self.now)
+                    self.line.write(data, self.now)
             except OSError as error:
                 self.port_open = False
                 self.controller.lost(str(error), self.now)
@@ -242,5 +259,6 @@ class World:
         elif isinstance(effect, Resolve):
             assert isinstance(effect.ticket, Caller)
             assert effect.ticket.outcome is None, 'a ticket was resolved twice'
+            self.resolved(effect.ticket, effect.outcome)
             effect.ticket.outcome = effect.outcome
             effect.ticket.told_at = self.now

@@ -8,7 +8,6 @@ view that leaves the channel is in signed steps.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from .arrival import History
 from .commands import Outcome, Sink, Ticket
@@ -60,6 +59,9 @@ class Channel:
     def _forget(self) -> None:
         """Believe nothing of what was known of the focuser."""
         self._config: Configuration | None = None
+        self._new_config: Configuration | None = None   # read once, and different from what is known
+        self._new_counts: int | None = None             # the same for a position where nothing should have moved
+        self._scale: Scale | None = None
         self._status: Status | None = None
         self._status_at = -math.inf     # when the request for it went out
         self._target_counts = 0
@@ -77,28 +79,31 @@ class Channel:
     def view(self, now: float) -> ChannelView:
         """The present state, to be published."""
         status, trouble = self._judge(now)
-        view = ChannelView(status=status, as_of=now, error=trouble)
-        if self._config is None or self._status is None or self._scale is None:
-            return view
-        view = replace(view, nickname=self._config.nickname, device_type=self._config.device_type)
+        config, report, scale = self._config, self._status, self._scale
+        if config is None or report is None or scale is None:
+            return ChannelView(status=status, as_of=now, error=trouble)
         if self._silent(now):
-            return view
-        ours = self.motor_may_run
-        view = replace(view, as_of=self._status_at, good_until=math.inf if ours else self._good_until)
+            return ChannelView(status=status, as_of=now, error=trouble,
+                               nickname=config.nickname, device_type=config.device_type)
+        good_until = math.inf if self.motor_may_run else self._good_until
         if status < FocuserStatus.Idle:
-            return view
-        scale = self._scale
+            return ChannelView(status=status, as_of=self._status_at, good_until=good_until, error=trouble,
+                               nickname=config.nickname, device_type=config.device_type)
         target_counts, requested_counts = self._target_counts, self._requested_counts
         if isinstance(self._task, Move):
             target_counts = requested_counts = self._task.target_counts
-        return replace(
-            view,
-            temperature_c=self._status.temperature_c,
-            current_steps=scale.steps(self._status.counts),
+        return ChannelView(
+            status=status,
+            as_of=self._status_at,
+            good_until=good_until,
+            temperature_c=report.temperature_c,
+            current_steps=scale.steps(report.counts),
             target_steps=scale.steps(target_counts),
             requested_steps=scale.steps(requested_counts),
             min_steps=scale.min_steps,
-            max_steps=scale.max_steps)
+            max_steps=scale.max_steps,
+            nickname=config.nickname,
+            device_type=config.device_type)
 
     def usable(self, now: float) -> bool:
         """Whether the focuser answers and can be commanded."""
@@ -113,9 +118,11 @@ class Channel:
         if self._down is not None:
             return self._down_status, self._down
         if self._config is None or self._status is None or self._silent(now):
-            if self._failure is None and self._status is None:
+            if self._failure is not None:
+                return FocuserStatus.Error, str(self._failure)
+            if self._config is None or self._status is None:
                 return FocuserStatus.Initializing, 'waiting for the first report of the hub'
-            return FocuserStatus.Error, str(self._failure or 'there is no fresh report from the hub')
+            return FocuserStatus.Error, 'there is no fresh report from the hub'
         if self.motor_may_run or isinstance(self._task, Move):
             return FocuserStatus.Moving, None
         if self._config.interfering:
@@ -123,12 +130,6 @@ class Channel:
         if not self._status.probe_present:
             return FocuserStatus.Disconnected, 'no focuser is plugged into this channel (no temperature probe)'
         return (FocuserStatus.Moving if self._outside_motion else FocuserStatus.Idle), None
-
-    @property
-    def _scale(self) -> Scale | None:
-        if self._config is None:
-            return None
-        return Scale(min(self._config.max_counts, MAX_COUNTS), self._settings.soft_step_limits)
 
     @property
     def _good_until(self) -> float:
@@ -195,7 +196,7 @@ class Channel:
             self._sink.resolve(ticket, Outcome.FAILED)
         else:
             self._task = Move(self.number, ticket, self._sink, now, self._scale, steps, offset, target_steps,
-                              self._settings.move_timeout_s, self._settings.moving_loop_delay_s, self._history)
+                              self._settings, self._history)
 
     def zero(self, ticket: Ticket, now: float) -> None:
         """Begin to declare the present position to be step 0."""
@@ -252,12 +253,12 @@ class Channel:
         if self._down is not None:
             return math.inf, GetStatus(self.number)
         if self._halting is not None:
-            due, request = self._halting.wanted()
-        elif self._config is None:
-            due, request = self._config_due, GetConfig(self.number)
+            return self._halting.wanted()
+        if self._config is None or self._new_config is not None:
+            due, request = -math.inf, GetConfig(self.number)
         elif self._task is not None:
             due, request = self._task.wanted()
-            if self._task.phase is Phase.CHECK and due > self._config_at + CONFIG_MAX_AGE_S:
+            if self._config_is_too_old:
                 request = GetConfig(self.number)
         elif self._config_due <= self._poll_due:
             due, request = self._poll_due, GetConfig(self.number)
@@ -284,7 +285,7 @@ class Channel:
         self._retry_at = -math.inf
         self.failures = 0
         if isinstance(reply, Configuration):
-            self._take_config(reply, now)
+            self._take_config(reply, now - sent_at, now)
         elif isinstance(reply, Status):
             self._take_status(reply, sent_at, now)
         elif isinstance(request, Halt):
@@ -302,10 +303,10 @@ class Channel:
             if self.failures > FREE_RETRIES:
                 pace_s = self._settings.idle_loop_delay_s if self._task is None else self._settings.moving_loop_delay_s
                 self._retry_at = now + pace_s
-        if self._halting is not None and (isinstance(request, Halt) or not self._halting.first):
+        if self._halting is not None:
             self._halting.failed_exchange(now)
             self._retry_at = -math.inf
-        if self._task is not None and not isinstance(request, (GetConfig, Halt)):
+        if self._task is not None and not isinstance(request, Halt):
             self._task.failed_exchange(request, error, now)
         self._settle(now)
 
@@ -327,16 +328,35 @@ class Channel:
             times.append(self._halting.gives_up_at)
         return min((when for when in times if when > now), default=math.inf)
 
-    def _take_config(self, config: Configuration, now: float) -> None:
-        old, self._config = self._config, config
+    @property
+    def _config_is_too_old(self) -> bool:
+        """Whether the settings have to be read again before the task sets anything in motion."""
+        return self._task is not None and self._task.phase is Phase.CHECK \
+            and self._task.began > self._config_at + CONFIG_MAX_AGE_S
+
+    def _take_config(self, config: Configuration, took_s: float, now: float) -> None:
+        """Believe settings that are as known, or were read twice: a reply has no checksum, and limits hang on it."""
+        if config not in (self._config, self._new_config):
+            self._new_config = config
+            return
+        old, self._config, self._new_config = self._config, config, None
         if old is not None and old.max_counts != config.max_counts:
             self._log('warning', f'Max Pos of the hub changed from {old.max_counts} to {config.max_counts}: '
                                  f'all positions in steps have shifted')
-            self._drop_task('given up: the range of the hub has changed')
+            self._give_up_task('the range of the hub has changed')
         if config.interfering:
-            self._drop_task(f'given up: {config.interfering[0]}')
+            self._give_up_task(config.interfering[0])
+        self._scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits)
         self._config_at = now
-        self._config_due = now + (0 if config.interfering else CONFIG_PACE_S)
+        self._config_due = now + (0 if config.interfering else max(CONFIG_PACE_S, 10 * took_s))
+
+    def _give_up_task(self, reason: str) -> None:
+        """What the task was built on has changed: end it, and halt a motor that may run."""
+        if isinstance(self._task, Move) and self._task.went_out:
+            self._task.give_up(f'given up: {reason}')
+        elif self._task is not None:
+            self._task.cancel(f'given up: {reason}')
+            self._task = None
 
     def _drop_task(self, reason: str) -> None:
         """Give up what has not reached the wire yet."""
@@ -347,6 +367,9 @@ class Channel:
     def _take_status(self, status: Status, sent_at: float, now: float) -> None:
         if self._status is None:
             self._target_counts = self._requested_counts = status.counts
+        elif self._has_jumped(status):
+            self._poll_due = self._config_due = now
+            return
         self._status = status
         self._status_at = sent_at
         pace_s = self._settings.moving_loop_delay_s if status.moving else self._settings.idle_loop_delay_s
@@ -363,8 +386,18 @@ class Channel:
             return
         if self._task is None or self._task.phase is Phase.CHECK:
             self._watch_outside(status)
-        if self._task is not None:
+        if self._task is not None and not self._config_is_too_old:
             self._task.status(status, sent_at, now)
+
+    def _has_jumped(self, status: Status) -> bool:
+        """Whether a resting focuser is reported elsewhere for the first time: there is no checksum, so look again."""
+        busy = self._halting is not None or self._outside_motion or self._unattended \
+            or (self._task is not None and self._task.phase is not Phase.CHECK)
+        if busy or status.moving or status.counts in (self._target_counts, self._new_counts):
+            self._new_counts = None
+            return False
+        self._new_counts = status.counts
+        return True
 
     def _watch_outside(self, status: Status) -> None:
         """Follow a motion that is not ours: hand controller, another program, the hub itself."""
@@ -433,17 +466,16 @@ class Channel:
     def _log_trouble(self, now: float) -> None:
         """Log why the channel is not usable when that begins and when it ends; a single lost reply is no trouble."""
         status, trouble = self._judge(now)
-        if self._down is not None or status == FocuserStatus.Initializing:
+        if self._down is not None or status == FocuserStatus.Initializing or trouble == self._logged_trouble:
             return
-        if self._failure is not None and self.failures < 2 and trouble == str(self._failure):
-            return
-        if trouble is None and self._logged_trouble is not None:
+        if trouble is None:
             self._log('info', 'usable again')
-        elif trouble is not None and (self._logged_trouble is None or self._failure is None) \
-                and trouble != self._logged_trouble:
+        elif self._status is None or self._silent(now):
+            if self._logged_trouble is not None or self.failures < 2:
+                return
+            self._log('error', trouble)
+        else:
             self._log('warning' if status == FocuserStatus.Disconnected else 'error', trouble)
-        elif trouble is not None:
-            return
         self._logged_trouble = trouble
 
     def _in_steps(self, counts: int) -> str:

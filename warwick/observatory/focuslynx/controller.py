@@ -5,9 +5,9 @@ Pure: it is given commands, bytes and the time, and leaves effects (bytes to wri
 and log lines) for the thread that owns the port. Both channels share the line, one exchange after the other; the hub
 answers in order and its replies carry no number, so:
 
-- after an exchange that did not end well the line is `dirty`: a late reply may still come. The next exchange is then
-  a GETCONFIG, which passes over everything up to its own header; a late reply is never taken for that of another
-  request, and no motion request goes out on a dirty line.
+- after an exchange that did not end well, the hub may owe its reply. The next request is then a report of a kind that
+  is not owed, and everything up to its header is passed over: a late reply is never taken for that of another
+  request, and no motion request goes out while a reply is owed.
 - HALT waits for nothing but the end of the exchange under way, and for that no longer than HALT_PATIENCE_S.
 """
 
@@ -32,6 +32,7 @@ from .commands import (
     Write,
 )
 from .constants import FocuserStatus
+from .exchange import Exchange, Owed
 from .protocol import (
     Garbled,
     GetConfig,
@@ -40,8 +41,6 @@ from .protocol import (
     HubError,
     Refused,
     Reply,
-    ReplyReader,
-    Request,
     Silent,
     no_answer,
 )
@@ -88,19 +87,6 @@ class Line(Enum):
     SECURING = 'the port is open until the motors stand'
 
 
-class _Exchange:
-    """One request on its way and the reply so far."""
-
-    def __init__(self, request: Request, skip_stale: bool, now: float, timeout_s: float) -> None:
-        self.request = request
-        self.skip_stale = skip_stale
-        self.reader = ReplyReader(request, skip_stale)
-        self.sent_at = now
-        self.timeout_s = timeout_s
-        self.deadline = now + timeout_s
-        self.heard = False
-
-
 class Controller:
     """The conversation with one hub.
 
@@ -115,8 +101,8 @@ class Controller:
         self._effects = Effects()
         self._channels: dict[int, Channel] = {n: Channel(n, settings, self._effects, n in unattended) for n in CHANNELS}
         self._line = Line.OFFLINE
-        self._exchange: _Exchange | None = None
-        self._dirty = False
+        self._exchange: Exchange | None = None
+        self._owed = Owed()
         self._quiet_until = self._quiet_limit = -math.inf
         self._slowest_reply_s: float | None = None
         self._failures = 0              # exchanges in a row without an answer, on either channel
@@ -125,8 +111,7 @@ class Controller:
         self._in_contact = False        # the hub has answered since the port was opened
         self._outage_logged = False
         self._reopen_at = math.inf
-        self._connecting: Ticket | None = None
-        self._connect_began = -math.inf
+        self._connecting: list[tuple[float, Ticket]] = []   # who waits for a connection, and since when
         self._disconnecting: list[Ticket] = []
         self._secure_until = math.inf
 
@@ -149,16 +134,18 @@ class Controller:
     def next_time(self, now: float) -> float:
         """When to call `advance` next, if nothing happens before."""
         times = [self._reopen_at, self._secure_until]
-        if self._connecting is not None:
-            times += [when for when in (self._connect_began + CONNECT_PATIENCE_S, self._connect_began + CONNECT_LIMIT_S)
-                      if when > now]
+        times += [began + limit_s for began, _ in self._connecting for limit_s in (CONNECT_PATIENCE_S, CONNECT_LIMIT_S)
+                  if began + limit_s > now]
         if self._line in (Line.OPEN, Line.SECURING):
             exchange = self._exchange
             for channel in self._channels.values():
                 times.append(channel.deadline(now))
                 due, request = channel.wanted()
-                if exchange is None:
-                    times.append(due if isinstance(request, Halt) else max(due, self._quiet_until))
+                if exchange is None and isinstance(request, Halt):
+                    times.append(due)
+                elif exchange is None:
+                    blocked_until = self._owed.free_at() if self._owed.marker(request) is None else -math.inf
+                    times.append(max(due, self._quiet_until, blocked_until))
                 elif self._may_break_in(channel, exchange):
                     times.append(channel.halt_due + HALT_PATIENCE_S)
                 elif self._may_overtake(channel, exchange):
@@ -193,7 +180,7 @@ class Controller:
             return
         self._line = Line.OPEN
         self._in_contact = False
-        self._dirty = True
+        self._owed.add_unknown(now)
         self._failures = 0
         self._heard_at = now
         for channel in self._channels.values():
@@ -228,8 +215,8 @@ class Controller:
             return
         if reply is not None:
             self._succeed(reply, now)
-        elif exchange.reader.acknowledged and not was_acknowledged and exchange.request.word_optional_s is not None:
-            exchange.deadline = min(exchange.deadline, now + exchange.request.word_optional_s)
+        elif exchange.settled_by_acknowledgement and not was_acknowledged:
+            exchange.deadline = min(exchange.deadline, now + (exchange.request.word_optional_s or 0.0))
 
     def advance(self, now: float) -> None:
         """Do what is due."""
@@ -251,14 +238,13 @@ class Controller:
     # Connection
 
     def _connect(self, ticket: Ticket, now: float) -> None:
-        if self._line is Line.SECURING or self._connecting is not None:
+        if self._line is Line.SECURING:
             self._effects.resolve(ticket, Outcome.FAILED)
             return
         if self._line is Line.OPEN and any(channel.usable(now) for channel in self._channels.values()):
             self._effects.resolve(ticket, Outcome.ALREADY_CONNECTED)
             return
-        self._connecting = ticket
-        self._connect_began = now
+        self._connecting.append((now, ticket))
         if self._line is Line.OFFLINE:
             for channel in self._channels.values():
                 channel.line_down(FocuserStatus.Initializing, f'connecting to the hub on {self._port_name}')
@@ -315,45 +301,54 @@ class Controller:
         self._fail_connect()
 
     def _fail_connect(self) -> None:
-        if self._connecting is not None:
-            self._effects.resolve(self._connecting, Outcome.FAILED)
-            self._connecting = None
+        for _, ticket in self._connecting:
+            self._effects.resolve(ticket, Outcome.FAILED)
+        self._connecting = []
 
     def _judge_connect(self, now: float) -> None:
-        """Tell a waiting caller of connect as soon as its outcome is certain."""
-        if self._connecting is None:
-            return
-        waited_s = now - self._connect_began
+        """Tell those who wait for a connection as soon as the outcome is certain."""
+        for began, ticket in list(self._connecting):
+            outcome = self._connected(began, now)
+            if outcome is None:
+                continue
+            self._connecting.remove((began, ticket))
+            if outcome is Outcome.FAILED:
+                self._blame_silence(began, now)
+            self._effects.resolve(ticket, outcome)
+
+    def _connected(self, began: float, now: float) -> Outcome | None:
+        """What has come of a connection asked for at `began`; None while that is open."""
         channels = self._channels.values()
-        usable = self._line is Line.OPEN and any(
-            channel.usable(now) and channel.answered_since(self._connect_began) for channel in channels)
-        decided = self._line is Line.OPEN and all(
-            channel.answered_since(self._connect_began) or channel.failures >= 2 for channel in channels)
-        if usable and (decided or waited_s >= CONNECT_PATIENCE_S):
-            self._effects.resolve(self._connecting, Outcome.DONE)
-            self._connecting = None
-        elif decided or waited_s >= CONNECT_LIMIT_S:
-            silence = Silent(f'the hub on {self._port_name} does not answer')
-            for channel in channels:
-                if not channel.answered_since(self._connect_began):
-                    channel.blame(silence)
-            self._effects.log('error', 'connecting failed for now: ' + '; '.join(
-                f'channel {n}: {view.error}' for n, view in self.views(now).items() if view.error))
-            self._fail_connect()
+        if self._line is Line.OPEN:
+            decided = all(channel.answered_since(began) or channel.failures >= 2 for channel in channels)
+            usable = any(channel.usable(now) and channel.answered_since(began) for channel in channels)
+            if usable and (decided or now >= began + CONNECT_PATIENCE_S):
+                return Outcome.DONE
+            if decided:
+                return Outcome.FAILED
+        return Outcome.FAILED if now >= began + CONNECT_LIMIT_S else None
+
+    def _blame_silence(self, began: float, now: float) -> None:
+        silence = Silent(f'the hub on {self._port_name} does not answer')
+        for channel in self._channels.values():
+            if not channel.answered_since(began):
+                channel.blame(silence)
+        self._effects.log('error', 'connecting failed for now: ' + '; '.join(
+            f'channel {n}: {view.error}' for n, view in self.views(now).items() if view.error))
 
     # Exchanges
 
-    def _overdue_at(self, exchange: _Exchange) -> float:
+    def _overdue_at(self, exchange: Exchange) -> float:
         """From when on another channel may go first; never, once a part of the reply has come."""
         if self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, (GetStatus, GetConfig)):
             return math.inf
         return exchange.sent_at + max(SHORTEST_OVERDUE_S, OVERDUE_FACTOR * self._slowest_reply_s)
 
-    def _may_break_in(self, channel: Channel, exchange: _Exchange) -> bool:
+    def _may_break_in(self, channel: Channel, exchange: Exchange) -> bool:
         """Whether a channel has a HALT that does not wait for this exchange to end."""
         return channel.halt_due < math.inf and (channel.halts_first or not isinstance(exchange.request, Halt))
 
-    def _may_overtake(self, channel: Channel, exchange: _Exchange) -> bool:
+    def _may_overtake(self, channel: Channel, exchange: Exchange) -> bool:
         """Whether a channel, itself in good order, need not wait for ever for the other one's reply."""
         return channel.number != exchange.request.channel and channel.failures == 0
 
@@ -363,48 +358,54 @@ class Controller:
         if exchange is None:
             return
         if now >= exchange.deadline:
-            if exchange.reader.acknowledged and exchange.request.word_optional_s is not None:
-                self._dirty = True
-                self._succeed('', now, clean=False)
+            if exchange.settled_by_acknowledgement:
+                self._succeed('', now)
+                self._owed.add(exchange, now)
             else:
                 self._fail(no_answer(exchange.request, exchange.timeout_s, exchange.reader.passed_over), now)
             return
         for channel in self._channels.values():
             if self._may_break_in(channel, exchange) and now >= channel.halt_due + HALT_PATIENCE_S:
-                self._fail(Silent(f'{exchange.request} was given up for a halt'), now)
+                self._fail(Silent(f'{exchange.request} was given up for a halt'), now, waited_out=False)
                 return
             if self._may_overtake(channel, exchange) and now >= max(channel.wanted()[0], self._overdue_at(exchange)):
-                self._fail(Silent(f'no answer to {exchange.request} in good time'), now)
+                self._fail(Silent(f'no answer to {exchange.request} in good time'), now, waited_out=False)
                 return
 
     def _start_exchange(self, now: float) -> None:
+        self._owed.expire(now)
         wishes = sorted(((*channel.wanted(), channel) for channel in self._channels.values()),
                         key=lambda wish: (not isinstance(wish[1], Halt), wish[0]))
-        for due, request, channel in wishes:
-            halt = isinstance(request, Halt)
-            if due > now or (now < self._quiet_until and not halt):
-                continue
-            if self._dirty and not halt:
-                request = GetConfig(channel.number)
+        for due, request, _ in wishes:
             timeout_s = self._settings.serial_timeout_s
-            self._exchange = _Exchange(request, self._dirty, now, min(timeout_s, HALT_TIMEOUT_S) if halt else timeout_s)
-            channel.sent(request, now)
+            if due > now:
+                continue
+            if isinstance(request, Halt):
+                timeout_s = min(timeout_s, HALT_TIMEOUT_S)
+            elif now < self._quiet_until:
+                continue
+            elif self._owed:
+                marker = self._owed.marker(request)
+                if marker is None:
+                    continue
+                request = marker
+            self._exchange = Exchange(request, bool(self._owed), now, timeout_s)
+            self._channels[request.channel].sent(request, now)
             self._effects.append(Write(request.encode()))
             return
 
-    def _succeed(self, reply: Reply, now: float, clean: bool = True) -> None:
+    def _succeed(self, reply: Reply, now: float) -> None:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
         self._failures = 0
         self._heard_at = now
-        if clean:
+        if isinstance(exchange.request, (GetStatus, GetConfig)):
+            self._owed.clear()
             self._slowest_reply_s = max(now - exchange.sent_at, 0.9 * (self._slowest_reply_s or 0.0))
-        if isinstance(exchange.request, GetConfig):
-            self._dirty = False
         self._note_contact()
         self._channels[exchange.request.channel].answered(exchange.request, reply, exchange.sent_at, now)
 
-    def _fail(self, error: HubError, now: float) -> None:
+    def _fail(self, error: HubError, now: float, waited_out: bool = True) -> None:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
         if isinstance(error, Refused):
@@ -412,9 +413,10 @@ class Controller:
             self._heard_at = now
             self._note_contact()
         else:
-            self._dirty = True
-            self._failures += 1
-            self._last_error = error
+            self._owed.add(exchange, now)
+            if waited_out:
+                self._failures += 1
+                self._last_error = error
             if isinstance(error, Garbled):
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
         self._channels[exchange.request.channel].failed(exchange.request, error, now)

@@ -40,6 +40,7 @@ class Halting:
         self._waiting.append(ticket)
         self._accepted = False
         self._halt_due = now
+        self._look_due = math.inf
         self.first = True
 
     def wanted(self) -> tuple[float, Request]:
@@ -49,7 +50,9 @@ class Halting:
         return self._look_due, GetStatus(self._channel)
 
     def accepted(self, now: float) -> None:
-        """The hub answered HALTED: look whether the motor stands."""
+        """The hub answered HALTED, though perhaps to the HALT of an earlier caller: look whether the motor stands."""
+        if self.first:
+            return
         self._accepted = True
         self._halt_due = now + self.RESEND_S
         self._look_due = now
@@ -66,6 +69,8 @@ class Halting:
 
     def failed_exchange(self, now: float) -> None:
         """HALT, or the look after it, had no proper answer: HALT goes out again."""
+        if self.first:
+            return
         self._accepted = False
         self._look_due = math.inf
         self._halt_due = now + (1.0 if self.gave_up else 0.05)

@@ -14,13 +14,19 @@ from enum import Enum
 from .arrival import Arrival, History
 from .commands import Outcome, Sink, Ticket
 from .protocol import GetStatus, HubError, MoveTo, Refused, Request, Status, Sync
-from .settings import Scale
+from .settings import Scale, Settings
 
 START_LIMIT_S = 2.5
 """How long a motor may take to begin after the hub accepted the move. Up to 2 s are seen on real hubs."""
 
 STANDSTILL_S = 0.3
 """A focuser that rests away from its target is looked at again after this long, before that is believed."""
+
+BEGIN_LIMIT_S = 6.0
+"""A move whose first status has not come after this, or after three times the longest reply, is not begun at all."""
+
+ZERO_LIMIT_S = 4.0
+"""How long the caller of a zero waits at most, whatever is configured: its client gives up after 5 s."""
 
 TRIES = 2
 """How often a motion or sync request is sent at most; the second time only if nothing came of the first."""
@@ -46,6 +52,7 @@ class Task:
         self._channel = channel
         self._ticket = ticket
         self._sink = sink
+        self.began = now
         self._due = now
         self._tries = 0
         self._unheard = 0
@@ -121,22 +128,21 @@ class Move(Task):
     """
 
     def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float, scale: Scale, steps: int,
-                 offset: bool, known_target_steps: int, move_timeout_s: float, rhythm_s: float,
-                 history: History) -> None:
+                 offset: bool, known_target_steps: int, settings: Settings, history: History) -> None:
         super().__init__(channel, ticket, sink, now)
         self._scale = scale
         self._delta_steps = steps if offset else None
         self.target_steps = known_target_steps + steps if offset else steps
         self._known_target_steps = known_target_steps
-        self._move_timeout_s = move_timeout_s
-        self._rhythm_s = rhythm_s
+        self._move_timeout_s = settings.move_timeout_s
+        self._rhythm_s = settings.moving_loop_delay_s
         self._history = history
         self._start_counts = 0
         self._sent_at = now
         self._begun = False
         self._arrival: Arrival | None = None
         self._resting: tuple[float, int] | None = None
-        self.deadline = now + move_timeout_s
+        self.deadline = now + min(self._move_timeout_s, max(BEGIN_LIMIT_S, 3 * settings.serial_timeout_s))
         self._log('info', f'move to {self.target_steps:+d} steps requested, from {known_target_steps:+d}')
 
     @property
@@ -152,9 +158,10 @@ class Move(Task):
         return MoveTo(self._channel, self.target_counts)
 
     def sent(self, now: float) -> None:
+        if not self.went_out:
+            self.deadline = now + self._move_timeout_s
         super().sent(now)
         self._sent_at = now
-        self.deadline = now + self._move_timeout_s
 
     def accepted(self, now: float) -> None:
         self._watch(now)
@@ -170,10 +177,10 @@ class Move(Task):
     def tick(self, now: float) -> None:
         if now < self.deadline:
             return
-        if self.phase is Phase.CHECK:
-            self._end(Outcome.FAILED, 'error', f'{self.name} not begun within {self._move_timeout_s:g} s')
+        if not self.went_out:
+            self._end(Outcome.FAILED, 'error', f'{self.name} not begun: {self._error or "the hub had no time for it"}')
         elif self.phase is not Phase.FAILED:
-            self._give_up(f'not finished within {self._move_timeout_s:g} s')
+            self.give_up(f'not finished within {self._move_timeout_s:g} s')
 
     def _check(self, status: Status, now: float) -> None:
         if status.moving:
@@ -217,7 +224,7 @@ class Move(Task):
             self._arrival.seen(at, status.counts)
             self._due = self._arrival.next_look
             if not self._begun and at - self._sent_at > START_LIMIT_S:
-                self._give_up(f'not begun within {START_LIMIT_S:g} s')
+                self.give_up(f'not begun within {START_LIMIT_S:g} s')
         elif arrived and status.probe_present:
             self._arrival.arrived(at)
             self._end(Outcome.DONE, 'info', f'arrived at {self.target_steps:+d} steps after {at - self._sent_at:.1f} s')
@@ -233,18 +240,20 @@ class Move(Task):
         """The focuser rests where it should not: say why, and see to it that it stays at rest."""
         where = f'{self._scale.steps(status.counts):+d} steps'
         if not status.probe_present:
-            self._give_up('failed: the focuser was unplugged on the way')
+            self.give_up('failed: the focuser was unplugged on the way')
         elif status.target_counts == self.target_counts:
-            self._give_up(f'failed: came to rest at {where}, short of the target')
+            self.give_up(f'failed: came to rest at {where}, short of the target')
         elif status.target_counts == status.counts:
             # Nothing is left to halt, and a person at the hand controller may want to go on.
             self._end(Outcome.FAILED, 'error', f'{self.name} failed: halted from outside at {where}')
         else:
-            self._give_up(f'failed: moved from outside, now at {where}')
+            self.give_up(f'failed: moved from outside, now at {where}')
 
-    def _give_up(self, why: str) -> None:
-        self.phase = Phase.FAILED
-        self._log('error', f'{self.name} {why}; halting')
+    def give_up(self, why: str) -> None:
+        """End as failed with a motor that may run: the channel halts it, and the caller is told when it stands."""
+        if self.phase not in (Phase.FAILED, Phase.ENDED):
+            self.phase = Phase.FAILED
+            self._log('error', f'{self.name} {why}; halting')
 
 
 class Zero(Task):
@@ -258,8 +267,8 @@ class Zero(Task):
         self._zero_counts = scale.zero_counts
         self._scale = scale
         self._old_steps = 0
-        self._home_reset_timeout_s = home_reset_timeout_s
-        self.deadline = now + home_reset_timeout_s
+        self._home_reset_timeout_s = min(home_reset_timeout_s, ZERO_LIMIT_S)
+        self.deadline = now + self._home_reset_timeout_s
         self._log('info', 'zero requested')
 
     def request(self) -> Request:
@@ -278,7 +287,7 @@ class Zero(Task):
             else:
                 self._old_steps = self._scale.steps(status.counts)
                 self._send(now)
-        elif status.counts == self._zero_counts and not status.moving:
+        elif status.counts == self._zero_counts and not status.moving and status.probe_present:
             self._end(Outcome.DONE, 'info', f'zero set where {self._old_steps:+d} steps were')
         elif self.phase is Phase.DOUBT and (isinstance(self._error, Refused) or self._tries == TRIES):
             self._end(Outcome.FAILED, 'error', f'zero failed: {self._error}')

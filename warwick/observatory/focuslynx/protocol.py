@@ -213,19 +213,20 @@ class ReplyReader:
         Raises Refused when the hub declines, and Garbled when the bytes cannot belong to the reply; neither leaves
         anything to wait for.
         """
-        self._buffer += data
-        while True:
-            line, newline, rest = self._buffer.partition(b'\n')
-            if len(line) > MAX_LINE:
-                raise Garbled(f'expected a reply to {self._request}, got a line of more than {MAX_LINE} bytes')
-            if not newline:
-                return None
-            self._buffer = rest
+        *lines, self._buffer = (self._buffer + data).split(b'\n')
+        for line in lines:
+            self._check_length(line)
             text = line.decode('ascii', 'backslashreplace').strip()
             if text:
                 reply = self._line(text)
                 if reply is not None:
                     return reply
+        self._check_length(self._buffer)
+        return None
+
+    def _check_length(self, line: bytes) -> None:
+        if len(line) > MAX_LINE:
+            raise Garbled(f'expected a reply to {self._request}, got a line of more than {MAX_LINE} bytes')
 
     def _line(self, text: str) -> Reply | None:
         if self._fields is not None:
@@ -259,8 +260,9 @@ class ReplyReader:
     def _field(self, text: str, fields: dict[str, str]) -> Reply | None:
         if text == 'END':
             return self._request.read(fields)
-        key, equals, value = (part.strip() for part in text.partition('='))
-        if text == '!' or re.fullmatch(r'(STATUS|CONFIG)\d?|ER', key):
+        key, equals, value = text.partition('=')
+        key, value = key.rstrip(), value.lstrip()
+        if key in _BEGINNINGS:
             raise Garbled(f'the reply to {self._request} was cut off by {_quoted(text)}')
         if not equals:
             return None
@@ -270,6 +272,10 @@ class ReplyReader:
             raise Garbled(f'the reply to {self._request} does not end')
         fields[key] = value
         return None
+
+
+# What the first or second line of a reply can be, and no field: another reply has begun.
+_BEGINNINGS = frozenset(['!', 'ER', *(f'{header}{n}' for header in ('STATUS', 'CONFIG') for n in ('', 1, 2))])
 
 
 def _six_digits(counts: int) -> str:

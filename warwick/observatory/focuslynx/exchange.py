@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request and its reply, and the replies that the hub may still owe. Pure: bytes and the time are given to it.
+
+The hub answers in order, and its replies carry no number. A request that was given up may yet be answered, and that
+late reply must never be taken for the reply to a later request of the same kind. So while replies are owed, only such
+a report is asked for as none is owed of: when it comes, everything before it has come or will never come.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .protocol import GetConfig, GetStatus, ReplyReader, Request
+
+LATEST_S = 5.0
+"""A reply that has not come so long after it was given up never will."""
+
+
+class Exchange:
+    """A request on its way, and what has come of the reply. Times are in seconds."""
+
+    def __init__(self, request: Request, skip_stale: bool, now: float, timeout_s: float) -> None:
+        self.request = request
+        self.reader = ReplyReader(request, skip_stale)
+        self.sent_at = now
+        self.timeout_s = timeout_s
+        self.deadline = now + timeout_s
+        self.heard = False   # some bytes have come
+
+    @property
+    def settled_by_acknowledgement(self) -> bool:
+        """Whether the hub has acknowledged a request whose word old firmware omits."""
+        return self.reader.acknowledged and self.request.word_optional_s is not None
+
+
+class Owed:
+    """The requests that were given up and may still be answered, in the order in which they went out."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[object, float] = {}   # kind of reply -> when to expect it no more
+
+    def __bool__(self) -> bool:
+        return bool(self._kinds)
+
+    def add(self, exchange: Exchange, now: float) -> None:
+        """An exchange was given up."""
+        self._kinds[_kind(exchange.request)] = now + LATEST_S
+
+    def add_unknown(self, now: float) -> None:
+        """There may be something on the line from before it was ours."""
+        self._kinds[None] = now + LATEST_S
+
+    def expire(self, now: float) -> None:
+        """Stop waiting for what is too late."""
+        if self._kinds:
+            self._kinds = {kind: until for kind, until in self._kinds.items() if until > now}
+
+    def clear(self) -> None:
+        """A reply came that cannot be a late one: nothing before it is owed any more."""
+        self._kinds = {}
+
+    def free_at(self) -> float:
+        """When the first of them expires."""
+        return min(self._kinds.values(), default=-math.inf)
+
+    def marker(self, wanted: Request) -> Request | None:
+        """The report to ask for in place of `wanted`: itself if possible, else the first of which none is owed."""
+        others = [kind(channel) for channel in (wanted.channel, 3 - wanted.channel) for kind in (GetConfig, GetStatus)]
+        reports = [wanted] if isinstance(wanted, (GetStatus, GetConfig)) else []
+        return next((request for request in reports + others if _kind(request) not in self._kinds), None)
+
+
+def _kind(request: Request) -> object:
+    return type(request), request.channel
