@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from warwick.observatory.common import IP, Daemon, TFmt, TryLock, daemons, validation
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import Pyro4
 import pytest
-from warwick.observatory.common import Daemon, helpers
 
 from tests.common.processes import environment, free_port, serving
+from warwick.observatory.common import Daemon, helpers
 
 SERVE = '''
 import threading

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from warwick.observatory.common import IP, daemons
 
+from warwick.observatory.common import IP, daemons
 from warwick.observatory.focuslynx import Config
 from warwick.observatory.focuslynx.config import _GLANCES, SCHEMA, ConfigError, _glance, _problems, _read, daemon_of
 

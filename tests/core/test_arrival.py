@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+
 from warwick.observatory.focuslynx.arrival import EXTRA_LOOKS, Arrival, History
 
 RHYTHM_S = 0.5

@@ -233,6 +233,7 @@ def _validate(path: str, document: dict[str, Any]) -> None:
 
 def _problems(document: dict[str, Any]) -> list[str]:
     import jsonschema
+
     from warwick.observatory.common import validation
 
     def name_check(kind: str, foreign: Any) -> Any:

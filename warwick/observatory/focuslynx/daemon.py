@@ -18,6 +18,7 @@ from functools import wraps
 from typing import Any, Callable, TypeVar
 
 import Pyro4
+
 from warwick.observatory.common import helpers
 
 from ._version import __version__

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import Pyro4
+
 from warwick.observatory.common import log as observatory_log
 
 from .commands import Connect
