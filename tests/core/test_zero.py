@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.core.world import World
+from tests.core.world import SETTINGS, World
 from warwick.observatory.focuslynx.commands import MoveFocuser, Outcome, SetZero
 from warwick.observatory.focuslynx.constants import FocuserStatus
 
@@ -75,3 +77,12 @@ def test_a_channel_without_focuser_is_not_zeroed() -> None:
     world = World(hub={'channels': '1'}).connected()
     assert world.do(SetZero(2)) is Outcome.NOT_AVAILABLE
     assert world.requests(b'SCCP') == []
+
+
+def test_a_zero_is_given_up_inside_the_patience_of_a_client() -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=30.0, home_reset_timeout_s=60.0)).connected()
+    world.faults.mute()
+    zero = world.ask(SetZero(1))
+    world.until(lambda: zero.outcome is not None)
+    assert zero.outcome is Outcome.FAILED
+    assert zero.waited_s <= 4.0

@@ -254,6 +254,8 @@ class Channel:
             return math.inf, GetStatus(self.number)
         if self._halting is not None:
             return self._halting.wanted()
+        due: float
+        request: Request
         if self._config is None or self._new_config is not None:
             due, request = -math.inf, GetConfig(self.number)
         elif self._task is not None:
