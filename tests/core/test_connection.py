@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.core.world import SETTINGS, World
 from warwick.observatory.focuslynx.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.simulator.model import Hub
 
 
 def states(world: World) -> tuple[int, int]:
@@ -232,13 +234,12 @@ def test_a_plug_pulled_during_a_move_fails_it_and_halts_the_motor_when_the_hub_i
     assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
 
 
-def test_a_motion_that_ended_while_the_plug_was_out_needs_no_halt() -> None:
+def test_a_motion_that_ended_while_the_plug_was_out_is_at_its_target() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 2000))
     world.run(1)
     world.faults.unplug(replug_at=world.now + 8)
     world.run(12)
-    assert world.requests(b'HALT') == []
     assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 2000)
 
 
@@ -312,3 +313,38 @@ def test_a_report_is_dated_by_its_request() -> None:
     asked_at = max(at for at, data in world.sent if data == b'<F1GETSTATUS>')
     assert world.view(1).as_of == asked_at
     assert world.now - asked_at > 1
+
+
+def test_a_motor_that_starts_late_is_halted_after_a_short_outage_before_it_begins() -> None:
+    world = World(hub={'start_latency': '2.0'}).connected()
+    move = world.ask(MoveFocuser(1, 20000))
+    world.until(lambda: bool(world.requests(b'MA')))
+    world.run(0.1)
+    world.faults.unplug(replug_at=world.now + 0.3)
+    world.run(6)
+    assert move.outcome is Outcome.FAILED
+    assert (world.hub.focusers[1].moving, world.hub.focusers[1].position) == (False, 32767)
+    assert world.view(1).status == FocuserStatus.Idle
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda reply: reply.replace(b'Curr Pos = 0', b'Curr Pos = 9'),
+    lambda reply: reply.replace(b'IsMoving = 0\n', b''),
+    lambda reply: reply.replace(b'STATUS', b'STATE'),
+], ids=['beyond the range', 'a missing field', 'a foreign header'])
+def test_a_hub_that_never_says_where_it_is_is_in_error_and_asked_at_an_ordinary_pace(
+        spoil: Callable[[bytes], bytes]) -> None:
+    world = World()
+    hub = Hub({'channels': '1,2'}, now=world.now)
+    world.answers(lambda request: [(0.002, spoil(hub.receive(request, world.now)))])
+    caller = world.ask(Connect())
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    begin = len(world.sent)
+    states = set()
+    for _ in range(120):
+        world.run(0.5)
+        states.add(world.view(1).status)
+    assert states == {FocuserStatus.Error}
+    assert len(world.sent) - begin < 120
+    assert len(world.log) <= 4

@@ -217,3 +217,51 @@ def test_a_position_beyond_the_range_of_the_hub_is_not_believed() -> None:
     world.answers(reply)
     world.run(6)
     assert world.view(1).current_steps == 0
+
+
+def test_a_move_that_is_sent_a_second_time_goes_by_settings_read_since_the_first() -> None:
+    world = World(replace(SHORT, soft_step_limits=(-50000, 50000)), hub={'max_pos': '112000'}).connected()
+    caller = world.ask(MoveFocuser(1, 30000))
+    world.until(lambda: bool(world.requests(b'MA')))
+    world.faults.lose_requests = 1
+    world.run(0.1)
+    world.hub.set('position.1', '30000', world.now)
+    world.hub.set('max_pos.1', '65535', world.now)
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert len(world.requests(b'MA')) == 1
+
+
+def test_a_single_garbled_digit_of_the_range_shifts_nothing() -> None:
+    world = World().connected()
+    hub = world.hub
+    lies = iter([True])
+
+    def reply(request: bytes) -> list[tuple[float, bytes]]:
+        real = hub.receive(request, world.now)
+        if request == b'<F1GETCONFIG>' and next(lies, False):
+            real = real.replace(b'065535', b'065935')
+        return [(0.002, real)]
+
+    world.answers(reply)
+    for _ in range(100):
+        world.run(0.2)
+        assert world.view(1).current_steps == 0
+
+
+def test_a_move_refused_once_is_tried_again_even_if_the_hub_still_shows_that_target() -> None:
+    world = World(SHORT).connected()
+    hub = world.hub
+    refusals = iter([True])
+
+    def reply(request: bytes) -> list[tuple[float, bytes]]:
+        if b'MA' in request and next(refusals, False):
+            return [(0.002, b'!\nER=4 Busy\n')]
+        real = hub.receive(request, world.now)
+        if b'1GETSTATUS' in request and not hub.focusers[1].moving:
+            real = real.replace(b'Targ Pos = 032767', b'Targ Pos = 033767')   # from a move that was halted
+        return [(0.002, real)]
+
+    world.answers(reply)
+    world.run(6)
+    assert world.do(MoveFocuser(1, 1000)) is Outcome.DONE

@@ -211,7 +211,7 @@ def test_a_motion_that_could_not_be_halted_is_halted_at_the_next_connection() ->
     world.connected()
     world.run(1)
     assert not moving(world)
-    assert world.logged('still in a motion that was not watched')
+    assert world.logged('the last motion was not watched to its end')
 
 
 def test_a_zero_is_carried_out_in_spite_of_a_stop() -> None:
@@ -233,3 +233,79 @@ def test_a_halt_that_is_repeated_does_not_wait_for_the_poll_of_the_other_channel
     world.faults.lose_requests = 0
     world.run(2)
     assert not moving(world)
+
+
+@pytest.mark.parametrize('lost', ['requests', 'replies'])
+def test_disconnecting_halts_both_motors_even_if_one_cannot_be_halted(lost: str) -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 20000))
+    world.ask(MoveFocuser(2, 20000))
+    world.run(1)
+    if lost == 'requests':
+        world.faults.lose_requests = 1
+    else:
+        world.faults.mute()
+    world.do(Disconnect())
+    assert {b'<F1HALT>', b'<F2HALT>'} <= set(world.requests(b'HALT'))
+    assert not moving(world, 1) and not moving(world, 2)
+
+
+def test_a_channel_that_is_moved_by_hand_while_it_is_halted_is_not_idle() -> None:
+    world = World().connected()
+    world.hub.hand(1, 8000, world.now)
+    world.run(6)
+
+    def again(data: bytes) -> bytes:
+        world.hub.hand(1, 8000, world.now)
+        return data
+
+    world.wrote = again   # type: ignore[method-assign]
+    world.ask(Stop(1))
+    for _ in range(100):
+        world.run(0.1)
+        if world.hub.focusers[1].moving and world.now - world.view(1).as_of < 0.1:
+            assert world.view(1).status == FocuserStatus.Moving
+
+
+@pytest.mark.parametrize('answer', [b'!\nER=4 No\n', b'!\n', b'!\nOK\n'])
+def test_a_hub_that_does_not_answer_a_halt_properly_is_looked_at(answer: bytes) -> None:
+    world = World()
+    hub = world.hub
+    world.answers(lambda request: [(0.002, answer if b'HALT' in request else hub.receive(request, world.now))])
+    world.connected()
+    move = world.ask(MoveFocuser(1, 3000))
+    world.run(1)
+    stop = world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None)
+    world.run(10)
+    assert move.outcome is Outcome.FAILED
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.view(1).current_steps == 3000
+    assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
+
+
+@pytest.mark.parametrize('delay_s', [0.4, 0.8, 1.2])
+def test_a_stop_of_a_slow_hub_succeeds(delay_s: float) -> None:
+    world = World()
+    world.faults.settings.delay = delay_s
+    world.do(Connect())
+    world.run(15)
+    world.ask(MoveFocuser(1, 20000))
+    world.run(4)
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert not moving(world)
+
+
+def test_a_stop_of_a_channel_that_has_not_answered_for_long_goes_out_at_once() -> None:
+    world = World(replace(SETTINGS, idle_loop_delay_s=60.0)).connected()
+    world.hub.variants.thirdlynx = True
+    world.run(200)
+    move = world.ask(MoveFocuser(1, 20000))
+    world.run(1)
+    stop = world.ask(Stop(2))
+    world.until(lambda: bool(world.requests(b'<F2HALT>')))
+    assert world.now - stop.at <= 0.051
+    world.until(lambda: stop.outcome is not None)
+    assert stop.waited_s <= 4.5
+    world.until(lambda: move.outcome is not None)
+    assert move.outcome is Outcome.DONE

@@ -120,6 +120,9 @@ def test_too_many_or_too_few_arguments_never_raise(daemon: Daemon, method: str, 
 
 def test_unknown_keywords_never_raise(daemon: Daemon) -> None:
     assert daemon.call('set_focus', 1, 100, speed=3) == FAILED
+    with daemon.proxy() as proxy:
+        assert proxy._pyroInvoke('set_focus', (1, 0), {'self': 1}) == FAILED
+        assert proxy._pyroInvoke('report_status', (), {'self': 1})['status_1'] == IDLE
     assert daemon.call('report_status', 1, verbose=True)['status_1'] == IDLE
     assert daemon.call('set_focus', channel=2, steps=50) == SUCCEEDED
 

@@ -33,8 +33,9 @@ from .view import ChannelView
 CONFIG_PACE_S = 5.0
 """How often, at most, the hub's settings are read again while nothing moves: others can change them behind our back."""
 
-CONFIG_MAX_AGE_S = 15.0
-"""Settings that were read longer ago are read again before anything is set in motion: they are what limits it."""
+CONFIG_MAX_AGE_S = 10.0
+"""Settings that were read longer ago are read again before anything is set in motion: they are what limits it. A motion
+that is asked for a second time wants settings that were read since the first."""
 
 FREE_RETRIES = 3
 """Failed exchanges in a row that are repeated at once; after that the channel is asked at its ordinary pace."""
@@ -129,7 +130,7 @@ class Channel:
             return FocuserStatus.Error, '; '.join(self._config.interfering)
         if not self._status.probe_present:
             return FocuserStatus.Disconnected, 'no focuser is plugged into this channel (no temperature probe)'
-        return (FocuserStatus.Moving if self._outside_motion else FocuserStatus.Idle), None
+        return (FocuserStatus.Moving if self._status.moving else FocuserStatus.Idle), None
 
     @property
     def _good_until(self) -> float:
@@ -164,12 +165,18 @@ class Channel:
         self._down, self._down_status = reason, status
         self._logged_trouble = reason if status == FocuserStatus.Error else None
 
-    def line_up(self) -> None:
-        """The port is open: ask for everything anew. An outage that was reported lasts until the hub answers."""
+    def line_up(self, now: float) -> None:
+        """The port is open: ask for everything anew. An outage that was reported lasts until the hub answers.
+
+        A motion of ours that nobody has watched to its end is halted without a look: it may only be about to begin.
+        """
         self._forget()
         if self._down is not None and self._down_status == FocuserStatus.Error:
             self._failure = HubError(self._down)
         self._down = None
+        if self._unattended:
+            self._log('warning', 'halting, because the last motion was not watched to its end')
+            self.stop(None, now)
 
     def blame(self, error: HubError) -> None:
         """Somebody waited in vain for this channel: say so at once, before the exchange itself has timed out."""
@@ -231,29 +238,31 @@ class Channel:
             return 'being halted'
         if self._task is not None:
             return f'busy with a {self._task.name}'
-        return 'being moved from outside' if self._outside_motion else None
+        return 'being moved from outside' if self._status is not None and self._status.moving else None
 
     # Exchanges
 
     @property
     def halt_due(self) -> float:
         """When a HALT is due, which does not wait long for another exchange; never, if there is none to be sent."""
-        if self._down is not None or self._halting is None:
-            return math.inf
-        due, request = self._halting.wanted()
-        return due if isinstance(request, Halt) else math.inf
+        return math.inf if self._down is not None or self._halting is None else self._halting.halt_due
+
+    @property
+    def is_halting(self) -> bool:
+        """Whether a halt is under way, whose looks go before everything but a HALT."""
+        return self._halting is not None
 
     @property
     def halts_first(self) -> bool:
         """Whether the HALT that is due is the first one: it does not even wait for a HALT of the other channel."""
         return self._halting is not None and self._halting.first
 
-    def wanted(self) -> tuple[float, Request]:
+    def wanted(self, now: float) -> tuple[float, Request]:
         """The next exchange and when it is due; at no time without a line."""
         if self._down is not None:
             return math.inf, GetStatus(self.number)
         if self._halting is not None:
-            return self._halting.wanted()
+            return self._halting.wanted(now)
         due: float
         request: Request
         if self._config is None or self._new_config is not None:
@@ -283,12 +292,13 @@ class Channel:
             self.failed(request, Garbled(f'the hub reports {reply.counts} counts, beyond its Max Pos of '
                                          f'{self._config.max_counts}'), now)
             return
-        self._failure = None
-        self._retry_at = -math.inf
-        self.failures = 0
         if isinstance(reply, Configuration):
             self._take_config(reply, now - sent_at, now)
         elif isinstance(reply, Status):
+            # Only this ends a row of failures: a channel that answers everything else still does not say where it is.
+            self._failure = None
+            self._retry_at = -math.inf
+            self.failures = 0
             self._take_status(reply, sent_at, now)
         elif isinstance(request, Halt):
             if self._halting is not None:
@@ -306,7 +316,7 @@ class Channel:
                 pace_s = self._settings.idle_loop_delay_s if self._task is None else self._settings.moving_loop_delay_s
                 self._retry_at = now + pace_s
         if self._halting is not None:
-            self._halting.failed_exchange(now)
+            self._halting.failed_exchange(request, now)
             self._retry_at = -math.inf
         if self._task is not None and not isinstance(request, Halt):
             self._task.failed_exchange(request, error, now)
@@ -333,8 +343,10 @@ class Channel:
     @property
     def _config_is_too_old(self) -> bool:
         """Whether the settings have to be read again before the task sets anything in motion."""
-        return self._task is not None and self._task.phase is Phase.CHECK \
-            and self._task.began > self._config_at + CONFIG_MAX_AGE_S
+        task = self._task
+        if task is None or task.phase not in (Phase.CHECK, Phase.SEND):
+            return False
+        return self._config_at < (task.began if task.went_out else task.began - CONFIG_MAX_AGE_S)
 
     def _take_config(self, config: Configuration, took_s: float, now: float) -> None:
         """Believe settings that are as known, or were read twice: a reply has no checksum, and limits hang on it."""
@@ -376,19 +388,13 @@ class Channel:
         self._status_at = sent_at
         pace_s = self._settings.moving_loop_delay_s if status.moving else self._settings.idle_loop_delay_s
         self._poll_due = sent_at + pace_s
-        if self._unattended and self._halting is None:
-            if status.moving:
-                self._log('warning', 'still in a motion that was not watched; halting')
-                self.stop(None, now)
-                return
-            self._unattended = False
         if self._halting is not None:
             if self._halting.status(status, now):
                 self._halted(status)
             return
         if self._task is None or self._task.phase is Phase.CHECK:
             self._watch_outside(status)
-        if self._task is not None and not self._config_is_too_old:
+        if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):
             self._task.status(status, sent_at, now)
 
     def _has_jumped(self, status: Status) -> bool:
@@ -462,7 +468,7 @@ class Channel:
             self.stop(None, now)
         elif self._task.phase is Phase.ENDED:
             self._task = None
-            if self._status is not None and not self._outside_motion:
+            if self._status is not None and not self._status.moving:
                 self._rest_at(self._status.counts)
 
     def _log_trouble(self, now: float) -> None:

@@ -140,7 +140,7 @@ class Controller:
             exchange = self._exchange
             for channel in self._channels.values():
                 times.append(channel.deadline(now))
-                due, request = channel.wanted()
+                due, request = channel.wanted(now)
                 if exchange is None and isinstance(request, Halt):
                     times.append(due)
                 elif exchange is None:
@@ -184,7 +184,7 @@ class Controller:
         self._failures = 0
         self._heard_at = now
         for channel in self._channels.values():
-            channel.line_up()
+            channel.line_up(now)
 
     def not_opened(self, reason: str, now: float) -> None:
         """The port could not be opened."""
@@ -227,7 +227,8 @@ class Controller:
                 channel.tick(now)
             self._watch_exchange(now)
             if self._exchange is None and self._failures >= LOST_AFTER_FAILURES \
-                    and now - self._heard_at >= LOST_AFTER_FAILURES * self._settings.serial_timeout_s:
+                    and now - self._heard_at >= LOST_AFTER_FAILURES * self._settings.serial_timeout_s \
+                    and not any(channel.halts_first for channel in self._channels.values()):
                 self.lost(f'the hub on {self._port_name} does not answer: {self._last_error}', now)
             elif self._exchange is None:
                 self._start_exchange(now)
@@ -272,7 +273,8 @@ class Controller:
 
     def _secure(self, now: float) -> bool:
         """Halt what we have set in motion; returns whether that has to be waited for."""
-        return any(channel.secure(now) for channel in self._channels.values())
+        unsecured = [channel for channel in self._channels.values() if channel.secure(now)]
+        return bool(unsecured)
 
     def _go_offline(self, reason: str) -> None:
         self._line = Line.OFFLINE
@@ -368,20 +370,20 @@ class Controller:
             if self._may_break_in(channel, exchange) and now >= channel.halt_due + HALT_PATIENCE_S:
                 self._fail(Silent(f'{exchange.request} was given up for a halt'), now, waited_out=False)
                 return
-            if self._may_overtake(channel, exchange) and now >= max(channel.wanted()[0], self._overdue_at(exchange)):
+            if self._may_overtake(channel, exchange) and now >= max(channel.wanted(now)[0], self._overdue_at(exchange)):
                 self._fail(Silent(f'no answer to {exchange.request} in good time'), now, waited_out=False)
                 return
 
     def _start_exchange(self, now: float) -> None:
         self._owed.expire(now)
-        wishes = sorted(((*channel.wanted(), channel) for channel in self._channels.values()),
-                        key=lambda wish: (not isinstance(wish[1], Halt), wish[0]))
+        wishes = sorted(((*channel.wanted(now), channel) for channel in self._channels.values()),
+                        key=lambda wish: (not isinstance(wish[1], Halt), not wish[2].is_halting, wish[0]))
         for due, request, _ in wishes:
             timeout_s = self._settings.serial_timeout_s
             if due > now:
                 continue
             if isinstance(request, Halt):
-                timeout_s = min(timeout_s, HALT_TIMEOUT_S)
+                timeout_s = min(timeout_s, max(HALT_TIMEOUT_S, 2 * (self._slowest_reply_s or 0.0)))
             elif now < self._quiet_until:
                 continue
             elif self._owed:
@@ -397,22 +399,18 @@ class Controller:
     def _succeed(self, reply: Reply, now: float) -> None:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
-        self._failures = 0
-        self._heard_at = now
-        if isinstance(exchange.request, (GetStatus, GetConfig)):
+        if self._owed.is_settled_by(exchange.request):
             self._owed.clear()
+        if isinstance(exchange.request, (GetStatus, GetConfig)):
             self._slowest_reply_s = max(now - exchange.sent_at, 0.9 * (self._slowest_reply_s or 0.0))
-        self._note_contact()
+        if isinstance(exchange.request, GetStatus):
+            self._note_contact(now)
         self._channels[exchange.request.channel].answered(exchange.request, reply, exchange.sent_at, now)
 
     def _fail(self, error: HubError, now: float, waited_out: bool = True) -> None:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
-        if isinstance(error, Refused):
-            self._failures = 0
-            self._heard_at = now
-            self._note_contact()
-        else:
+        if not isinstance(error, Refused):
             self._owed.add(exchange, now)
             if waited_out:
                 self._failures += 1
@@ -421,8 +419,10 @@ class Controller:
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
         self._channels[exchange.request.channel].failed(exchange.request, error, now)
 
-    def _note_contact(self) -> None:
-        """The hub has spoken: an outage, or the time before the first contact, is over."""
+    def _note_contact(self, now: float) -> None:
+        """The hub has told where a focuser is: an outage, or the time before the first contact, is over."""
+        self._failures = 0
+        self._heard_at = now
         self._outage_logged = False
         if not self._in_contact:
             self._in_contact = True

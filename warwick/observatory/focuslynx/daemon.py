@@ -52,7 +52,7 @@ def _control(method: Method) -> Method:
     signature = inspect.signature(method)
 
     @wraps(method)
-    def command(self: FocuserDaemon, *args: Any, **kwargs: Any) -> int:
+    def command(self: FocuserDaemon, /, *args: Any, **kwargs: Any) -> int:
         try:
             if not helpers.pyro_client_matches(self.control_ips):
                 return CommandStatus.InvalidControlIP
@@ -106,7 +106,7 @@ class FocuserDaemon:
         self._busy = {n: threading.Lock() for n in CHANNELS}
 
     @Pyro4.expose
-    def report_status(self, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+    def report_status(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
         """The state of both channels as a dictionary of JSON types; never waits for the hub."""
         snapshot = self._link.snapshot()
         report: dict[str, Any] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from .protocol import GetConfig, GetStatus, ReplyReader, Request
+from .protocol import GetConfig, GetStatus, Halt, ReplyReader, Request
 
 LATEST_S = 5.0
 """A reply that has not come so long after it was given up never will."""
@@ -58,6 +58,15 @@ class Owed:
     def clear(self) -> None:
         """A reply came that cannot be a late one: nothing before it is owed any more."""
         self._kinds = {}
+
+    def is_settled_by(self, request: Request) -> bool:
+        """Whether the reply to this request, asked for while replies were owed, cannot be a late one.
+
+        Reports are only asked for when that is so. HALTED does not say of which channel.
+        """
+        if isinstance(request, Halt):
+            return not any((Halt, channel) in self._kinds for channel in (1, 2))
+        return isinstance(request, (GetStatus, GetConfig))
 
     def free_at(self) -> float:
         """When the first of them expires."""

@@ -32,6 +32,9 @@ HEARTBEAT_S = 1.0
 UNSELECTABLE_POLL_S = 0.005
 """How often a port without a file descriptor is asked for bytes."""
 
+MOST_STALE_READS = 8
+"""What has come since the last exchange is dropped before a request; a device that never pauses is not waited for."""
+
 MOST_CRASHES, CRASH_WINDOW_S = 5, 60.0
 """More unforeseen exceptions than this in this time, and the process had better be started anew."""
 
@@ -225,8 +228,9 @@ class Link:
         if self._port is None:
             return
         try:
-            while self._port.read(4096):
-                pass
+            for _ in range(MOST_STALE_READS):
+                if not self._port.read(4096):
+                    break
             self._port.write(data)
         except Exception as error:
             self._broken(error)

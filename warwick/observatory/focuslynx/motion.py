@@ -13,11 +13,9 @@ from enum import Enum
 
 from .arrival import Arrival, History
 from .commands import Outcome, Sink, Ticket
+from .halting import START_LIMIT_S
 from .protocol import GetStatus, HubError, MoveTo, Refused, Request, Status, Sync
 from .settings import Scale, Settings
-
-START_LIMIT_S = 2.5
-"""How long a motor may take to begin after the hub accepted the move. Up to 2 s are seen on real hubs."""
 
 STANDSTILL_S = 0.3
 """A focuser that rests away from its target is looked at again after this long, before that is believed."""
@@ -138,6 +136,7 @@ class Move(Task):
         self._rhythm_s = settings.moving_loop_delay_s
         self._history = history
         self._start_counts = 0
+        self._target_before = 0
         self._sent_at = now
         self._begun = False
         self._arrival: Arrival | None = None
@@ -158,8 +157,7 @@ class Move(Task):
         return MoveTo(self._channel, self.target_counts)
 
     def sent(self, now: float) -> None:
-        if not self.went_out:
-            self.deadline = now + self._move_timeout_s
+        self.deadline = self.began + self._move_timeout_s
         super().sent(now)
         self._sent_at = now
 
@@ -199,10 +197,12 @@ class Move(Task):
             self._end(Outcome.DONE, 'info', f'already at {self.target_steps:+d} steps')
             return
         self._start_counts = status.counts
+        self._target_before = status.target_counts
         self._send(now)
 
     def _decide(self, status: Status, at: float, now: float) -> None:
-        if status.moving or status.target_counts == self.target_counts or status.counts != self._start_counts:
+        accepted = status.target_counts == self.target_counts != self._target_before
+        if status.moving or accepted or status.counts != self._start_counts:
             self._watch(now)
             self._follow(status, at, now)
         elif self._tries < TRIES:
