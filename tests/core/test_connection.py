@@ -30,8 +30,8 @@ def test_nothing_is_asked_before_somebody_wants_a_connection() -> None:
 
 def test_connecting_reads_settings_and_status_of_each_channel() -> None:
     world = World().connected()
-    assert world.requests() == [b'<F1GETCONFIG>', b'<F1GETCONFIG>', b'<F1GETSTATUS>',
-                                b'<F2GETCONFIG>', b'<F2GETCONFIG>', b'<F2GETSTATUS>'], 'settings are read twice'
+    assert world.requests() == [b'<F%dGET%s>' % (n, what) for n in (1, 2)
+                                for what in (b'CONFIG', b'CONFIG', b'STATUS', b'STATUS')], 'both are read twice'
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
 
 

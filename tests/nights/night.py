@@ -18,14 +18,15 @@ from warwick.observatory.focuslynx.channel import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.commands import Command, Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.controller import Controller
-from warwick.observatory.focuslynx.settings import Scale, Settings
+from warwick.observatory.focuslynx.settings import Settings
 
 NIGHT_S = 8 * 3600.0
 
-COMMANDS = ('move', 'offset', 'zero', 'stop', 'init', 'kill', 'stop during a move', 'move both')
+COMMANDS = ('move', 'move to a limit', 'offset', 'zero', 'stop', 'init', 'kill', 'end', 'stop during a move',
+            'move both')
 FAULTS = ('mute', 'lose replies', 'lose requests', 'garble', 'cut', 'double', 'noise', 'delay', 'drip', 'unplug',
           'power cut', 'jam', 'lose steps', 'hand', 'halt by hand', 'probe', 'setting', 'range', 'start late', 'babble',
-          'dead channel', 'refuse')
+          'dead channel', 'refuse', 'late replies to a move')
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,9 @@ class Night(World):
         self._commanded: dict[int, int] = {}
         self._disturbed_at = {1: -math.inf, 2: -math.inf}
         self._running_since: dict[int, float | None] = {1: None, 2: None}
+        self._still_since = {1: self.now, 2: self.now}
+        self._where = {n: (self.hub.focusers[n].position, False) for n in (1, 2)}
+        self._unwatched_since: dict[int, float | None] = {1: None, 2: None}
         self._ill_until = -math.inf
         self._open_callers: deque[Caller] = deque()
         self._refusals = 0
@@ -127,10 +131,10 @@ class Night(World):
         self.counts[event.what] += 1
         getattr(self, '_do_' + event.what.replace(' ', '_'))(event.channel, event.amount)
 
-    def _submit(self, command: Command) -> None:
+    def _submit(self, command: Command, blocked: bool = True) -> None:
         """As the daemon does: commands that another one blocks do not come through to the core."""
         channels = {command.channel} if isinstance(command, (MoveFocuser, SetZero)) else {1, 2}
-        if not isinstance(command, Stop) and any(
+        if blocked and not isinstance(command, Stop) and any(
                 isinstance(caller.command, (Connect, Disconnect)) or getattr(caller.command, 'channel', 0) in channels
                 for caller in self._open_callers if not isinstance(caller.command, Stop)):
             return
@@ -143,6 +147,20 @@ class Night(World):
 
     def _do_move(self, channel: int, amount: float) -> None:
         self._submit(MoveFocuser(channel, int((amount - 0.5) * 70000)))
+
+    def _limits(self, max_counts: int) -> tuple[int, int]:
+        """Lowest and highest step that may be commanded."""
+        low, high = self.settings.soft_step_limits
+        return max(low, 1 - max_counts // 2), min(high, max_counts // 2 - 1)
+
+    def _do_move_to_a_limit(self, channel: int, amount: float) -> None:
+        low, high = self._limits(self.hub.focusers[channel].memory.max_pos)
+        self._submit(MoveFocuser(channel, [low - 1, low, high, high + 1][int(amount * 4)]))
+
+    def _do_end(self, channel: int, amount: float) -> None:
+        """As at the end of the process: nothing blocks it. Another one begins after a while."""
+        self._submit(Disconnect(), blocked=False)
+        self.after(3 + amount * 5, lambda: self._submit(Connect()))
 
     def _do_offset(self, channel: int, amount: float) -> None:
         self._submit(MoveFocuser(channel, int((amount - 0.5) * 2000), offset=True))
@@ -272,6 +290,13 @@ class Night(World):
     def _do_refuse(self, channel: int, amount: float) -> None:
         self._refusals = 1 + int(amount * 3)
 
+    def _do_late_replies_to_a_move(self, channel: int, amount: float) -> None:
+        self._ill(4)
+        self._do_move(channel, amount)
+        self.after(0.01 + 0.05 * amount, lambda: setattr(
+            self.faults.settings, 'delay', self.settings.serial_timeout_s * (0.8 + 2 * amount)))
+        self.after(3 * (1 - amount) + 0.5, lambda: setattr(self.faults.settings, 'delay', 0.015))
+
     def _heal(self) -> None:
         delay = 0.015
         self.faults.clear()
@@ -294,6 +319,13 @@ class Night(World):
 
     def _wanted(self) -> bool:
         return any(self.view(n).status != FocuserStatus.Disabled for n in (1, 2))
+
+    @property
+    def _spoilt(self) -> bool:
+        """Whether the next exchanges are going to fail."""
+        faults = self.faults
+        return bool(faults.mute_next + faults.lose_requests + faults.garble + faults.cut + faults.garbage
+                    or self.hub.variants.thirdlynx)
 
     def _all_idle(self) -> bool:
         return all(self.view(n).status == FocuserStatus.Idle for n in (1, 2))
@@ -333,12 +365,13 @@ class Night(World):
         self._in_flight[callers[0], word] += 1
         self._require(self._in_flight[callers[0], word] <= 2, f'{word} was sent a third time')
         # A change is known when the settings are read again, a bounded time later.
-        scales = [Scale(max_counts, self.settings.soft_step_limits) for max_counts in self._ranges(channel)]
+        ranges = self._ranges(channel)
         if word == 'SCCP':
-            self._require(any(counts == scale.zero_counts for scale in scales), f'SCCP {counts} is not the middle')
+            self._require(counts in [max_counts // 2 for max_counts in ranges], f'SCCP {counts} is not the middle')
         else:
             self._commanded[channel] = counts
-            allowed = any(scale.allows(scale.steps(counts)) for scale in scales)
+            allowed = any(low <= counts - max_counts // 2 <= high
+                          for max_counts in ranges for low, high in [self._limits(max_counts)])
             self._require(allowed, f'MA {counts} is outside the limits')
             focuser = self.hub.focusers[channel]
             if focuser.moving and focuser.target == counts and self._in_flight[callers[0], word] == 2:
@@ -357,6 +390,10 @@ class Night(World):
         elif isinstance(command, SetZero):
             bound_s += self.settings.home_reset_timeout_s
         self._require(waited_s <= bound_s, f'{command} took {waited_s:.3f} s')
+        if isinstance(command, Disconnect) and outcome is Outcome.DONE and self.now - 5.0 > self._ill_until:
+            for n in (1, 2):
+                ours = self.hub.focusers[n].moving and self.hub.focusers[n].target == self._commanded.get(n)
+                self._require(not ours or self._spoilt, f'disconnected, but the motor of channel {n} runs')
         if outcome is not Outcome.DONE or isinstance(command, (Connect, Disconnect)):
             return
         # Between the report and the news of it something else may have begun, that nobody can know of yet.
@@ -376,6 +413,8 @@ class Night(World):
 
     def happened(self) -> None:
         """At every step: is what is reported true, and is every caller told in time?"""
+        if self._spoilt:
+            self._ill(0.0)
         for caller in self._open_callers:
             limit_s = 5.0 if not isinstance(caller.command, (MoveFocuser, SetZero)) else \
                 11.0 + self.settings.move_timeout_s + 3 * self.settings.serial_timeout_s
@@ -391,6 +430,10 @@ class Night(World):
                 self._running_since[n] = None
             elif self._running_since[n] is None:
                 self._running_since[n] = self.now
+            self._check_supervision(n)
+            where = (focuser.position, focuser.moving)
+            if where != self._where[n]:
+                self._where[n], self._still_since[n] = where, self.now
             if view.status == FocuserStatus.Idle:
                 age_s = self.now - view.as_of
                 allowed_s = self.settings.idle_loop_delay_s + self.settings.serial_timeout_s
@@ -399,12 +442,32 @@ class Night(World):
                 self._require(since is None or self.now - since <= allowed_s + 1e-6,
                               f'channel {n} is reported Idle while its motor runs')
                 self._require(view.error is None, f'channel {n} is Idle with an error')
+                if not focuser.moving and self._still_since[n] < view.as_of:
+                    steps = [focuser.position - max_counts // 2 for max_counts in self._ranges(n, age_s + 2 * allowed_s)]
+                    self._require(view.current_steps in steps, f'channel {n} is reported at {view.current_steps}, '
+                                                               f'but stands at {focuser.position} counts')
             if view.status < FocuserStatus.Idle:
                 self._require(view.current_steps is None and bool(view.error), f'channel {n}: numbers without a state')
-        if len(self.log) > self._spoken:
+        if self._trace is not None and len(self.log) > self._spoken:
             for _, line in self.log[self._spoken:]:
                 self._say(f'  log: {line}')
             self._spoken = len(self.log)
+
+    def _check_supervision(self, channel: int) -> None:
+        """A motion that was commanded and that nobody waits for any more is halted as soon as the hub can hear it."""
+        focuser = self.hub.focusers[channel]
+        ours = focuser.moving and focuser.target == self._commanded.get(channel) and not focuser.jammed
+        waiting = any(isinstance(caller.command, MoveFocuser) and caller.command.channel == channel
+                      for caller in self._open_callers)
+        deaf = not self.port_open or self.now < self._ill_until or self._spoilt
+        if not ours or waiting or deaf:
+            self._unwatched_since[channel] = None
+        elif self._unwatched_since[channel] is None:
+            self._unwatched_since[channel] = self.now
+        since = self._unwatched_since[channel]
+        limit_s = 6.0 + 3 * self.settings.serial_timeout_s
+        self._require(since is None or self.now - since <= limit_s,
+                      f'the motor of channel {channel} has run for {limit_s:g} s since nobody waits for it')
 
 
 def shorten(seed: int, fails: Callable[[list[Event]], bool], plan: list[Event], tries: int = 300) -> list[Event]:

@@ -71,6 +71,7 @@ class Channel:
         self._failure: HubError | None = None   # of the last exchange, if it failed
         self._config_at = -math.inf
         self._config_due = -math.inf
+        self._config_failures = 0
         self._poll_due = -math.inf
         self._retry_at = -math.inf
         self.failures = 0               # exchanges that failed in a row
@@ -265,7 +266,7 @@ class Channel:
             return self._halting.wanted(now)
         due: float
         request: Request
-        if self._config is None or self._new_config is not None:
+        if self._config is None or self._new_config is not None or 0 < self._config_failures <= FREE_RETRIES:
             due, request = -math.inf, GetConfig(self.number)
         elif self._task is not None:
             due, request = self._task.wanted()
@@ -312,6 +313,7 @@ class Channel:
         if isinstance(request, (GetStatus, GetConfig)) or not isinstance(error, Refused):
             self._failure = error
             self.failures += 1
+            self._config_failures += isinstance(request, GetConfig)
             if self.failures > FREE_RETRIES:
                 pace_s = self._settings.idle_loop_delay_s if self._task is None else self._settings.moving_loop_delay_s
                 self._retry_at = now + pace_s
@@ -362,6 +364,7 @@ class Channel:
             self._give_up_task(config.interfering[0])
         self._scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits)
         self._config_at = now
+        self._config_failures = 0
         self._config_due = now + (0 if config.interfering else max(CONFIG_PACE_S, 10 * took_s))
 
     def _give_up_task(self, reason: str) -> None:
@@ -379,11 +382,11 @@ class Channel:
             self._task = None
 
     def _take_status(self, status: Status, sent_at: float, now: float) -> None:
+        if self._has_jumped(status):
+            self._poll_due = -math.inf
+            return
         if self._status is None:
             self._target_counts = self._requested_counts = status.counts
-        elif self._has_jumped(status):
-            self._poll_due = self._config_due = now
-            return
         self._status = status
         self._status_at = sent_at
         pace_s = self._settings.moving_loop_delay_s if status.moving else self._settings.idle_loop_delay_s
@@ -398,10 +401,11 @@ class Channel:
             self._task.status(status, sent_at, now)
 
     def _has_jumped(self, status: Status) -> bool:
-        """Whether a resting focuser is reported elsewhere for the first time: there is no checksum, so look again."""
+        """Whether a resting focuser is reported where it was not known to be: that takes two looks, as there is no checksum."""
         busy = self._halting is not None or self._outside_motion or self._unattended \
             or (self._task is not None and self._task.phase is not Phase.CHECK)
-        if busy or status.moving or status.counts in (self._target_counts, self._new_counts):
+        known = self._status is not None and status.counts == self._target_counts
+        if busy or known or status.moving or status.counts == self._new_counts:
             self._new_counts = None
             return False
         self._new_counts = status.counts

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small, deliberate faults in the core. Each breaks a promise, and the nights have to notice."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from warwick.observatory.focuslynx import channel, controller, exchange, halting, motion, settings, view
+from warwick.observatory.focuslynx.commands import Outcome
+from warwick.observatory.focuslynx.motion import Move, Phase
+from warwick.observatory.focuslynx.protocol import HubError, MoveTo, ReplyReader, Request, Status
+
+Patches = list[tuple[Any, str, Any]]
+
+
+def first_rest_ends_a_move() -> Patches:
+    def follow(self: Move, status: Status, at: float, now: float) -> None:
+        if status.moving:
+            real(self, status, at, now)
+        else:
+            self._end(Outcome.DONE, 'info', 'done')
+
+    real = Move._follow
+    return [(Move, '_follow', follow)]
+
+
+def a_move_without_answer_is_sent_again() -> Patches:
+    def failed_exchange(self: Move, request: Request, error: HubError, now: float) -> None:
+        if isinstance(request, MoveTo):
+            self.phase = Phase.SEND
+        else:
+            real(self, request, error, now)
+
+    real = Move.failed_exchange
+    return [(Move, 'failed_exchange', failed_exchange)]
+
+
+def a_limit_is_off_by_one() -> Patches:
+    def allows(self: settings.Scale, steps: int) -> bool:
+        return self.min_steps - 1 <= steps <= self.max_steps + 1
+
+    return [(settings.Scale, 'allows', allows)]
+
+
+def a_wake_up_is_lost() -> Patches:
+    def next_time(self: controller.Controller, now: float) -> float:
+        return math.inf if self._exchange is not None else real(self, now)
+
+    real = controller.Controller.next_time
+    return [(controller.Controller, 'next_time', next_time)]
+
+
+def a_halt_waits_its_turn() -> Patches:
+    def wanted(self: channel.Channel, now: float) -> tuple[float, Request]:
+        due, request = real(self, now)
+        return (due + 3.0 if isinstance(request, halting.Halt) else due), request
+
+    real = channel.Channel.wanted
+    return [(channel.Channel, 'wanted', wanted), (channel.Channel, 'halt_due', math.inf)]
+
+
+def a_poll_goes_before_the_halt() -> Patches:
+    def wanted(self: halting.Halting, now: float) -> tuple[float, Request]:
+        return self.halt_due, halting.GetStatus(self._channel) if self.first and self._waiting else halting.Halt(
+            self._channel)
+
+    return [(halting.Halting, 'wanted', wanted)]
+
+
+def a_late_reply_is_taken_for_that_of_the_other_channel() -> Patches:
+    def is_payload(self: ReplyReader, text: str) -> bool:
+        request = self._request
+        return text.split()[0] in request.words or bool(request.header and text.startswith(request.header))
+
+    return [(exchange.Owed, 'add', lambda self, exchange, now: None), (ReplyReader, '_is_payload', is_payload)]
+
+
+def old_reports_are_believed() -> Patches:
+    return [(view.ChannelView, 'at', lambda self, now: self),
+            (channel.Channel, '_silent', lambda self, now: False)]
+
+
+def a_failed_move_is_not_halted() -> Patches:
+    def give_up(self: Move, why: str) -> None:
+        self._end(Outcome.FAILED, 'error', why)
+
+    return [(Move, 'give_up', give_up)]
+
+
+def a_motion_that_lost_its_supervision_is_forgotten() -> Patches:
+    def line_up(self: channel.Channel, now: float) -> None:
+        self._unattended = False
+        real(self, now)
+
+    real = channel.Channel.line_up
+    return [(channel.Channel, 'line_up', line_up)]
+
+
+def a_lost_link_is_not_opened_again() -> Patches:
+    return [(controller, 'REOPEN_S', math.inf)]
+
+
+def any_rest_is_the_target() -> Patches:
+    def follow(self: Move, status: Status, at: float, now: float) -> None:
+        real(self, status, at, now)
+        if self._resting is not None and self.phase is Phase.WATCH:
+            self._end(Outcome.DONE, 'info', 'done')
+
+    real = Move._follow
+    return [(Move, '_follow', follow)]
+
+
+def settings_are_read_only_once() -> Patches:
+    return [(channel, 'CONFIG_PACE_S', math.inf), (channel, 'CONFIG_MAX_AGE_S', math.inf)]
+
+
+def a_caller_is_not_told_of_a_lost_link() -> Patches:
+    def cancel(self: motion.Task, reason: str) -> None:
+        if not reason.startswith('failed'):
+            real(self, reason)
+
+    real = motion.Task.cancel
+    return [(motion.Task, 'cancel', cancel)]
+
+
+def only_one_motor_is_secured() -> Patches:
+    def secure(self: controller.Controller, now: float) -> bool:
+        return any(channel.secure(now) for channel in list(self._channels.values())[:1])
+
+    return [(controller.Controller, '_secure', secure)]
+
+
+MUTATIONS: dict[str, Callable[[], Patches]] = {function.__name__: function for function in (
+    first_rest_ends_a_move, a_move_without_answer_is_sent_again, a_limit_is_off_by_one,
+    a_wake_up_is_lost, a_halt_waits_its_turn, a_poll_goes_before_the_halt,
+    a_late_reply_is_taken_for_that_of_the_other_channel, old_reports_are_believed, a_failed_move_is_not_halted,
+    a_motion_that_lost_its_supervision_is_forgotten, a_lost_link_is_not_opened_again, any_rest_is_the_target,
+    settings_are_read_only_once, a_caller_is_not_told_of_a_lost_link, only_one_motor_is_secured)}
+
+
+@contextlib.contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """The core with one of the faults, for as long as the block lasts."""
+    with contextlib.ExitStack() as stack:
+        for owner, attribute, replacement in MUTATIONS[name]():
+            stack.enter_context(mock.patch.object(owner, attribute, replacement))
+        yield

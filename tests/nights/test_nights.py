@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A thousand nights of faults, and the proof that they would notice a fault of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.nights.mutations import MUTATIONS
+from tests.nights.night import COMMANDS, FAULTS, Night, events, shorten
+from tests.nights.play import complaint, nights_until_found, play
+
+NIGHTS = 1000
+
+
+def test_a_thousand_nights_pass_without_a_violation(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = play(range(NIGHTS))
+    with capsys.disabled():
+        print(f'\n{tally}')
+    assert tally.violations == []
+    assert tally.nights == NIGHTS
+    assert all(tally.counts[kind] for kind in COMMANDS + FAULTS)
+    assert len(tally.transitions) >= 20
+
+
+@pytest.mark.parametrize('mutation', MUTATIONS)
+def test_a_broken_core_is_noticed(mutation: str) -> None:
+    found_after = nights_until_found(mutation, NIGHTS)
+    assert found_after is not None
+
+
+def test_a_night_is_the_same_every_time() -> None:
+    def trace(seed: int) -> list[str]:
+        lines: list[str] = []
+        Night(seed, trace=lines.append).pass_()
+        return lines
+
+    assert trace(7) == trace(7)
+    assert events(7) != events(8)
+
+
+def test_a_failing_night_is_shortened_to_what_makes_it_fail() -> None:
+    plan = events(3)
+    guilty = next(event for event in plan if event.what == 'unplug')
+    shorter = shorten(3, lambda candidate: guilty in candidate, plan)
+    assert shorter == [guilty]
+
+
+def test_a_night_without_events_passes() -> None:
+    assert complaint(1, []) is None
