@@ -246,9 +246,9 @@ def test_a_motion_that_ended_while_the_plug_was_out_is_at_its_target() -> None:
 def test_a_hub_that_falls_silent_is_in_error_as_soon_as_its_last_report_is_too_old() -> None:
     world = World().connected()
     world.run(20)
-    reported_at = world.view(1).as_of
     world.faults.mute()
     while world.view(1).status == FocuserStatus.Idle:
+        reported_at = world.view(1).as_of
         world.run(0.05)
     assert world.now - reported_at <= 5 + 2 + 0.06
     world.run(60)

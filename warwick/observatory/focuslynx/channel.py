@@ -401,7 +401,7 @@ class Channel:
             self._task.status(status, sent_at, now)
 
     def _has_jumped(self, status: Status) -> bool:
-        """Whether a resting focuser is reported where it was not known to be: that takes two looks, as there is no checksum."""
+        """Whether a resting focuser is reported where it was not known to be: without a checksum, look twice."""
         busy = self._halting is not None or self._outside_motion or self._unattended \
             or (self._task is not None and self._task.phase is not Phase.CHECK)
         known = self._status is not None and status.counts == self._target_counts
