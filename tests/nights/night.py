@@ -443,7 +443,8 @@ class Night(World):
                               f'channel {n} is reported Idle while its motor runs')
                 self._require(view.error is None, f'channel {n} is Idle with an error')
                 if not focuser.moving and self._still_since[n] < view.as_of:
-                    steps = [focuser.position - max_counts // 2 for max_counts in self._ranges(n, age_s + 2 * allowed_s)]
+                    ranges = self._ranges(n, age_s + 2 * allowed_s)
+                    steps = [focuser.position - max_counts // 2 for max_counts in ranges]
                     self._require(view.current_steps in steps, f'channel {n} is reported at {view.current_steps}, '
                                                                f'but stands at {focuser.position} counts')
             if view.status < FocuserStatus.Idle:
@@ -470,7 +471,7 @@ class Night(World):
                       f'the motor of channel {channel} has run for {limit_s:g} s since nobody waits for it')
 
 
-def shorten(seed: int, fails: Callable[[list[Event]], bool], plan: list[Event], tries: int = 300) -> list[Event]:
+def shorten(fails: Callable[[list[Event]], bool], plan: list[Event], tries: int = 300) -> list[Event]:
     """A smaller plan that still fails: chunks are left out as long as that goes on failing."""
     size = max(1, len(plan) // 2)
     while size >= 1 and tries > 0:

@@ -41,7 +41,7 @@ def test_a_night_is_the_same_every_time() -> None:
 def test_a_failing_night_is_shortened_to_what_makes_it_fail() -> None:
     plan = events(3)
     guilty = next(event for event in plan if event.what == 'unplug')
-    shorter = shorten(3, lambda candidate: guilty in candidate, plan)
+    shorter = shorten(lambda candidate: guilty in candidate, plan)
     assert shorter == [guilty]
 
 
