@@ -13,9 +13,9 @@ from .arrival import History
 from .commands import Outcome, Sink, Ticket
 from .constants import FocuserStatus
 from .halting import Halting
+from .knowledge import Knowledge
 from .motion import Move, Phase, Task, Zero
 from .protocol import (
-    MAX_COUNTS,
     Configuration,
     Garbled,
     GetConfig,
@@ -27,7 +27,7 @@ from .protocol import (
     Request,
     Status,
 )
-from .settings import Scale, Settings
+from .settings import Settings
 from .view import ChannelView
 
 CONFIG_PACE_S = 5.0
@@ -49,6 +49,7 @@ class Channel:
         self._settings = settings
         self._sink = sink
         self._history = History()
+        self._known = Knowledge(settings.soft_step_limits)
         self._task: Task | None = None
         self._halting: Halting | None = None
         self._unattended = unattended               # a motion of ours lost its supervision and may still run
@@ -59,17 +60,8 @@ class Channel:
 
     def _forget(self) -> None:
         """Believe nothing of what was known of the focuser."""
-        self._config: Configuration | None = None
-        self._new_config: Configuration | None = None   # read once, and different from what is known
-        self._new_counts: int | None = None             # the same for a position where nothing should have moved
-        self._scale: Scale | None = None
-        self._status: Status | None = None
-        self._status_at = -math.inf     # when the request for it went out
-        self._target_counts = 0
-        self._requested_counts = 0
-        self._outside_motion = False
+        self._known.forget()
         self._failure: HubError | None = None   # of the last exchange, if it failed
-        self._config_at = -math.inf
         self._config_due = -math.inf
         self._config_failures = 0
         self._poll_due = -math.inf
@@ -81,7 +73,8 @@ class Channel:
     def view(self, now: float) -> ChannelView:
         """The present state, to be published."""
         status, trouble = self._judge(now)
-        config, report, scale = self._config, self._status, self._scale
+        known = self._known
+        config, report, scale = known.config, known.status, known.scale
         if config is None or report is None or scale is None:
             return ChannelView(status=status, as_of=now, error=trouble)
         if self._silent(now):
@@ -89,14 +82,14 @@ class Channel:
                                nickname=config.nickname, device_type=config.device_type)
         good_until = math.inf if self.motor_may_run else self._good_until
         if status < FocuserStatus.Idle:
-            return ChannelView(status=status, as_of=self._status_at, good_until=good_until, error=trouble,
+            return ChannelView(status=status, as_of=self._known.status_at, good_until=good_until, error=trouble,
                                nickname=config.nickname, device_type=config.device_type)
-        target_counts, requested_counts = self._target_counts, self._requested_counts
+        target_counts, requested_counts = known.target_counts, known.requested_counts
         if isinstance(self._task, Move):
             target_counts = requested_counts = self._task.target_counts
         return ChannelView(
             status=status,
-            as_of=self._status_at,
+            as_of=self._known.status_at,
             good_until=good_until,
             temperature_c=report.temperature_c,
             current_steps=scale.steps(report.counts),
@@ -113,29 +106,29 @@ class Channel:
 
     def answered_since(self, when: float) -> bool:
         """Whether a status was asked for and answered since `when`."""
-        return self._config is not None and self._status_at >= when
+        return self._known.config is not None and self._known.status_at >= when
 
     def _judge(self, now: float) -> tuple[int, str | None]:
         """FocuserStatus and, below Idle, the reason."""
         if self._down is not None:
             return self._down_status, self._down
-        if self._config is None or self._status is None or self._silent(now):
+        if self._known.config is None or self._known.status is None or self._silent(now):
             if self._failure is not None:
                 return FocuserStatus.Error, str(self._failure)
-            if self._config is None or self._status is None:
+            if self._known.config is None or self._known.status is None:
                 return FocuserStatus.Initializing, 'waiting for the first report of the hub'
             return FocuserStatus.Error, 'there is no fresh report from the hub'
         if self.motor_may_run or isinstance(self._task, Move):
             return FocuserStatus.Moving, None
-        if self._config.interfering:
-            return FocuserStatus.Error, '; '.join(self._config.interfering)
-        if not self._status.probe_present:
+        if self._known.config.interfering:
+            return FocuserStatus.Error, '; '.join(self._known.config.interfering)
+        if not self._known.status.probe_present:
             return FocuserStatus.Disconnected, 'no focuser is plugged into this channel (no temperature probe)'
-        return (FocuserStatus.Moving if self._status.moving else FocuserStatus.Idle), None
+        return (FocuserStatus.Moving if self._known.moving else FocuserStatus.Idle), None
 
     @property
     def _good_until(self) -> float:
-        return self._status_at + self._settings.idle_loop_delay_s + self._settings.serial_timeout_s
+        return self._known.status_at + self._settings.idle_loop_delay_s + self._settings.serial_timeout_s
 
     def _silent(self, now: float) -> bool:
         """Whether the last report is too old to say anything but that our own motion may go on."""
@@ -193,28 +186,29 @@ class Channel:
 
     def move(self, steps: int, offset: bool, ticket: Ticket, now: float) -> None:
         """Begin a move to `steps`, or by `steps` from the present target with `offset`."""
-        if not self.usable(now) or self._scale is None:
+        if not self.usable(now) or self._known.scale is None:
             self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
             return
-        target_steps = self._scale.steps(self._target_counts)
-        if not self._scale.allows(target_steps + steps if offset else steps):
+        target_steps = self._known.scale.steps(self._known.target_counts)
+        if not self._known.scale.allows(target_steps + steps if offset else steps):
             self._sink.resolve(ticket, Outcome.OUTSIDE_LIMITS)
         elif self._busy:
             self._log('error', f'move refused: the channel is {self._busy}')
             self._sink.resolve(ticket, Outcome.FAILED)
         else:
-            self._task = Move(self.number, ticket, self._sink, now, self._scale, steps, offset, target_steps,
+            self._task = Move(self.number, ticket, self._sink, now, self._known.scale, steps, offset, target_steps,
                               self._settings, self._history)
 
     def zero(self, ticket: Ticket, now: float) -> None:
         """Begin to declare the present position to be step 0."""
-        if not self.usable(now) or self._scale is None:
+        if not self.usable(now) or self._known.scale is None:
             self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
         elif self._busy:
             self._log('error', f'zero refused: the channel is {self._busy}')
             self._sink.resolve(ticket, Outcome.FAILED)
         else:
-            self._task = Zero(self.number, ticket, self._sink, now, self._scale, self._settings.home_reset_timeout_s)
+            self._task = Zero(self.number, ticket, self._sink, now, self._known.scale,
+                              self._settings.home_reset_timeout_s)
 
     def stop(self, ticket: Ticket | None, now: float) -> None:
         """Halt, whatever the channel is doing and whatever is known of it."""
@@ -239,7 +233,7 @@ class Channel:
             return 'being halted'
         if self._task is not None:
             return f'busy with a {self._task.name}'
-        return 'being moved from outside' if self._status is not None and self._status.moving else None
+        return 'being moved from outside' if self._known.moving else None
 
     # Exchanges
 
@@ -266,7 +260,7 @@ class Channel:
             return self._halting.wanted(now)
         due: float
         request: Request
-        if self._config is None or self._new_config is not None or 0 < self._config_failures <= FREE_RETRIES:
+        if self._known.wants_config or 0 < self._config_failures <= FREE_RETRIES:
             due, request = -math.inf, GetConfig(self.number)
         elif self._task is not None:
             due, request = self._task.wanted()
@@ -288,10 +282,11 @@ class Channel:
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A request that went out at `sent_at` was answered."""
-        if isinstance(reply, Status) and self._config is not None and reply.counts > self._config.max_counts:
+        config = self._known.config
+        if isinstance(reply, Status) and config is not None and reply.counts > config.max_counts:
             self._config_due = -math.inf
             self.failed(request, Garbled(f'the hub reports {reply.counts} counts, beyond its Max Pos of '
-                                         f'{self._config.max_counts}'), now)
+                                         f'{config.max_counts}'), now)
             return
         if isinstance(reply, Configuration):
             self._take_config(reply, now - sent_at, now)
@@ -348,22 +343,18 @@ class Channel:
         task = self._task
         if task is None or task.phase not in (Phase.CHECK, Phase.SEND):
             return False
-        return self._config_at < (task.began if task.went_out else task.began - CONFIG_MAX_AGE_S)
+        return self._known.config_at < (task.began if task.went_out else task.began - CONFIG_MAX_AGE_S)
 
     def _take_config(self, config: Configuration, took_s: float, now: float) -> None:
-        """Believe settings that are as known, or were read twice: a reply has no checksum, and limits hang on it."""
-        if config not in (self._config, self._new_config):
-            self._new_config = config
+        before = self._known.learn_config(config, now)
+        if before is None:
             return
-        old, self._config, self._new_config = self._config, config, None
-        if old is not None and old.max_counts != config.max_counts:
-            self._log('warning', f'Max Pos of the hub changed from {old.max_counts} to {config.max_counts}: '
+        if before.max_counts != config.max_counts:
+            self._log('warning', f'Max Pos of the hub changed from {before.max_counts} to {config.max_counts}: '
                                  f'all positions in steps have shifted')
             self._give_up_task('the range of the hub has changed')
         if config.interfering:
             self._give_up_task(config.interfering[0])
-        self._scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits)
-        self._config_at = now
         self._config_failures = 0
         self._config_due = now + (0 if config.interfering else max(CONFIG_PACE_S, 10 * took_s))
 
@@ -382,63 +373,33 @@ class Channel:
             self._task = None
 
     def _take_status(self, status: Status, sent_at: float, now: float) -> None:
-        if self._has_jumped(status):
+        checking = self._task is None or self._task.phase is Phase.CHECK
+        may_have_moved = self._halting is not None or self._unattended or not checking
+        if not self._known.learn_status(status, sent_at, may_have_moved):
             self._poll_due = -math.inf
             return
-        if self._status is None:
-            self._target_counts = self._requested_counts = status.counts
-        self._status = status
-        self._status_at = sent_at
         pace_s = self._settings.moving_loop_delay_s if status.moving else self._settings.idle_loop_delay_s
         self._poll_due = sent_at + pace_s
         if self._halting is not None:
             if self._halting.status(status, now):
                 self._halted(status)
             return
-        if self._task is None or self._task.phase is Phase.CHECK:
-            self._watch_outside(status)
+        if checking:
+            news = self._known.follow_outside_motion()
+            if news is not None:
+                self._log('warning', news)
         if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):
             self._task.status(status, sent_at, now)
-
-    def _has_jumped(self, status: Status) -> bool:
-        """Whether a resting focuser is reported where it was not known to be: without a checksum, look twice."""
-        busy = self._halting is not None or self._outside_motion or self._unattended \
-            or (self._task is not None and self._task.phase is not Phase.CHECK)
-        known = self._status is not None and status.counts == self._target_counts
-        if busy or known or status.moving or status.counts == self._new_counts:
-            self._new_counts = None
-            return False
-        self._new_counts = status.counts
-        return True
-
-    def _watch_outside(self, status: Status) -> None:
-        """Follow a motion that is not ours: hand controller, another program, the hub itself."""
-        if status.moving:
-            if not self._outside_motion:
-                self._log('warning', f'being moved from outside, at {self._in_steps(status.counts)}')
-            self._outside_motion = True
-            self._target_counts = status.target_counts
-        elif self._outside_motion or status.counts != self._target_counts:
-            if self._outside_motion:
-                self._log('warning', f'moved from outside to {self._in_steps(status.counts)}')
-            else:
-                self._log('warning', f'was moved from outside, from {self._in_steps(self._target_counts)} '
-                                     f'to {self._in_steps(status.counts)}')
-            self._rest_at(status.counts)
-
-    def _rest_at(self, counts: int) -> None:
-        self._outside_motion = False
-        self._target_counts = self._requested_counts = counts
 
     def _halted(self, status: Status) -> None:
         """A status after HALT shows the motor at rest."""
         assert self._halting is not None
-        where = self._in_steps(status.counts)
+        where = self._known.in_steps(status.counts)
         tickets = self._halting.waiting()
         worth_a_line = tickets or self._halting.gave_up
         self._halting = None
         self._unattended = False
-        self._rest_at(status.counts)
+        self._known.rest()
         if isinstance(self._task, Move):
             if self._task.phase is Phase.FAILED:
                 self._log('info', f'halted at {where}')
@@ -472,8 +433,8 @@ class Channel:
             self.stop(None, now)
         elif self._task.phase is Phase.ENDED:
             self._task = None
-            if self._status is not None and not self._status.moving:
-                self._rest_at(self._status.counts)
+            if self._known.status is not None and not self._known.moving:
+                self._known.rest()
 
     def _log_trouble(self, now: float) -> None:
         """Log why the channel is not usable when that begins and when it ends; a single lost reply is no trouble."""
@@ -482,16 +443,13 @@ class Channel:
             return
         if trouble is None:
             self._log('info', 'usable again')
-        elif self._status is None or self._silent(now):
+        elif self._known.status is None or self._silent(now):
             if self._logged_trouble is not None or self.failures < 2:
                 return
             self._log('error', trouble)
         else:
             self._log('warning' if status == FocuserStatus.Disconnected else 'error', trouble)
         self._logged_trouble = trouble
-
-    def _in_steps(self, counts: int) -> str:
-        return f'{self._scale.steps(counts):+d} steps' if self._scale else f'{counts} counts'
 
     def _log(self, level: str, message: str) -> None:
         self._sink.log(level, f'channel {self.number}: {message}')

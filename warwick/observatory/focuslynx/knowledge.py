@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of one focuser, from the reports of the hub. Pure: reports and times are given to it.
+
+A reply has no checksum, and one wrong digit is as good a number as the right one. So what comes as a surprise is
+believed when a second report agrees: settings that differ from those known, and a resting focuser elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .protocol import MAX_COUNTS, Configuration, Status
+from .settings import Scale
+
+
+class Knowledge:
+    """Settings and position of one focuser, and where it is meant to be. Positions are in counts."""
+
+    def __init__(self, soft_step_limits: tuple[int, int]) -> None:
+        self._soft_step_limits = soft_step_limits
+        self.forget()
+
+    def forget(self) -> None:
+        """Believe nothing any more."""
+        self.config: Configuration | None = None
+        self.config_at = -math.inf      # when the settings were last read
+        self.scale: Scale | None = None
+        self.status: Status | None = None
+        self.status_at = -math.inf      # when the request for the status went out
+        self.target_counts = 0
+        self.requested_counts = 0
+        self.outside_motion = False     # in a motion that is not ours
+        self._surprising_config: Configuration | None = None
+        self._surprising_counts: int | None = None
+
+    @property
+    def wants_config(self) -> bool:
+        """Whether the settings are unknown, or have to be read once more to be believed."""
+        return self.config is None or self._surprising_config is not None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the last report says that the motor runs."""
+        return self.status is not None and self.status.moving
+
+    def learn_config(self, config: Configuration, now: float) -> Configuration | None:
+        """Take settings that were read; returns the ones known before if these are believed, and None if not yet.
+
+        The first ones that are believed are returned themselves.
+        """
+        if config not in (self.config, self._surprising_config):
+            self._surprising_config = config
+            return None
+        before, self.config, self._surprising_config = self.config, config, None
+        self.config_at = now
+        self.scale = Scale(min(config.max_counts, MAX_COUNTS), self._soft_step_limits)
+        return before or config
+
+    def learn_status(self, status: Status, sent_at: float, may_have_moved: bool) -> bool:
+        """Take a status that was asked for at `sent_at`; returns whether it is believed.
+
+        `may_have_moved`: something is going on that explains any position.
+        """
+        known = self.status is not None and status.counts == self.target_counts
+        if not (known or may_have_moved or self.outside_motion or status.moving
+                or status.counts == self._surprising_counts):
+            self._surprising_counts = status.counts
+            return False
+        self._surprising_counts = None
+        if self.status is None:
+            self.target_counts = self.requested_counts = status.counts
+        self.status = status
+        self.status_at = sent_at
+        return True
+
+    def follow_outside_motion(self) -> str | None:
+        """Let the target follow a motion that is not ours; returns what there is to log about it."""
+        status = self.status
+        assert status is not None
+        if status.moving:
+            self.target_counts = status.target_counts
+            if self.outside_motion:
+                return None
+            self.outside_motion = True
+            return f'being moved from outside, at {self.in_steps(status.counts)}'
+        if not self.outside_motion and status.counts == self.target_counts:
+            return None
+        news = f'moved from outside to {self.in_steps(status.counts)}'
+        if not self.outside_motion:
+            news = f'was moved from outside, from {self.in_steps(self.target_counts)} to {self.in_steps(status.counts)}'
+        self.rest()
+        return news
+
+    def rest(self) -> None:
+        """The focuser is meant to be where it stands."""
+        assert self.status is not None
+        self.outside_motion = False
+        self.target_counts = self.requested_counts = self.status.counts
+
+    def in_steps(self, counts: int) -> str:
+        """A position in words."""
+        return f'{self.scale.steps(counts):+d} steps' if self.scale else f'{counts} counts'
