@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup demo test run lint clean
+.PHONY: help setup demo test run lint fuzz soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -29,6 +29,19 @@ test: .venv/.ready  ## run the tests; ARGS='-k motion' goes to pytest
 lint: .venv/.ready  ## check style and types
 	@echo 'ruff'; .venv/bin/python -m ruff check .
 	@echo 'mypy'; .venv/bin/python -m mypy
+
+fuzz: SECONDS ?= 60
+fuzz: .venv/.ready  ## look for bytes that break something, for SECONDS=60
+	@mkdir -p build/fuzz
+	@.venv/bin/python -c 'import atheris' 2>/dev/null || \
+		.venv/bin/python -m pip install --only-binary :all: 'atheris>=2.3' >build/fuzz/pip.log 2>&1 || { \
+		echo "error: the fuzzer atheris cannot be installed for $$(.venv/bin/python --version): build/fuzz/pip.log says why"; \
+		echo 'Wheels of it are on PyPI for Python 3.9 to 3.13, for Linux on x86-64.'; exit 1; } >&2
+	@.venv/bin/python -m tests.fuzz $(SECONDS)
+
+soak: SECONDS ?= 600
+soak: .venv/.ready  ## a real daemon on a bad cable for SECONDS=600: does it grow, does it lie? ARGS='--seed 7'
+	@.venv/bin/python tools/soak.py $(SECONDS) $(ARGS)
 
 clean:  ## remove all that these commands made
 	rm -rf .venv build dist *.egg-info common/build common/dist common/*.egg-info

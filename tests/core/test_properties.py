@@ -40,9 +40,10 @@ MOST_HELD_BYTES = 128 * 1024
 
 # Pieces of real replies and of what looks like them, between which hypothesis puts anything at all.
 FRAGMENTS = [
-    b'!\n', b'!', b'\n', b'\r\n', b'STATUS1\n', b'STATUS2\n', b'STATUS\n', b'CONFIG1\n', b'CONFIG2\n', b'END\n', b'M\n', b'H\n',
-    b'SET\n', b'HALTED\n', b'ER=3 Unknown Command Received\n', b'ER=99999 \n', b'ER=\n', b'Temp(C)  = +21.7\n',
-    b'Temp(C)  = NP\n', b'Curr Pos = 035000\n', b'Curr Pos = 9999999999\n', b'Targ Pos = 040000\n', b'IsMoving = 0\n',
+    b'!\n', b'!', b'\n', b'\r\n', b'STATUS1\n', b'STATUS2\n', b'STATUS\n', b'CONFIG1\n', b'CONFIG2\n', b'END\n',
+    b'M\n', b'H\n', b'SET\n', b'HALTED\n', b'ER=3 Unknown Command Received\n', b'ER=99999 \n', b'ER=\n',
+    b'Temp(C)  = +21.7\n', b'Temp(C)  = NP\n', b'Curr Pos = 035000\n', b'Curr Pos = 9999999999\n',
+    b'Targ Pos = 040000\n', b'IsMoving = 0\n',
     b'IsMoving = 1\n', b'IsHoming = 0\n', b'Max Pos  = 065535\n', b'Nickname = a=b\n', b'Dev Typ  = FA\n',
     b'TComp ON = 0\n', b'TC@Start = 0\n', b'BLC En   = 0\n', b'=\n', b' = \n', b'\x1c\n', b'\x85\xa0\n', b'x' * 257]
 NOISE = st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=60))

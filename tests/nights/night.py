@@ -386,7 +386,7 @@ class Night(World):
         command, waited_s = caller.command, self.now - caller.at
         bound_s = 5.0
         if isinstance(command, MoveFocuser):
-            bound_s += self.settings.move_timeout_s + max(6.0, 3 * self.settings.serial_timeout_s)
+            bound_s += self.settings.move_timeout_s
         elif isinstance(command, SetZero):
             bound_s += self.settings.home_reset_timeout_s
         self._require(waited_s <= bound_s, f'{command} took {waited_s:.3f} s')
@@ -417,7 +417,7 @@ class Night(World):
             self._ill(0.0)
         for caller in self._open_callers:
             limit_s = 5.0 if not isinstance(caller.command, (MoveFocuser, SetZero)) else \
-                11.0 + self.settings.move_timeout_s + 3 * self.settings.serial_timeout_s
+                6.0 + self.settings.move_timeout_s
             self._require(self.now - caller.at <= limit_s, f'nobody answers {caller.command}')
         views = {n: view.at(self.now) for n, view in self.controller.views(self.now).items()}
         for n, view in views.items():

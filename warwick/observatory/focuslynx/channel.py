@@ -229,7 +229,7 @@ class Channel:
 
     @property
     def _busy(self) -> str | None:
-        if self._halting is not None:
+        if self._halting is not None and self.motor_may_run:
             return 'being halted'
         if self._task is not None:
             return f'busy with a {self._task.name}'
@@ -400,7 +400,7 @@ class Channel:
         self._halting = None
         self._unattended = False
         self._known.rest()
-        if isinstance(self._task, Move):
+        if isinstance(self._task, Move) and self._task.went_out:
             if self._task.phase is Phase.FAILED:
                 self._log('info', f'halted at {where}')
                 self._task.finish(Outcome.FAILED)
@@ -416,11 +416,11 @@ class Channel:
         """Nobody can wait any longer for the motor to stand: tell them, and go on halting."""
         assert self._halting is not None
         tickets = self._halting.give_up()
-        if tickets or self._task is not None:
+        if tickets or self.motor_may_run:
             self._log('error', f'the hub did not confirm the halt: {self._failure or "the motor still runs"}')
         for ticket in tickets:
             self._sink.resolve(ticket, Outcome.FAILED)
-        if isinstance(self._task, Move):
+        if isinstance(self._task, Move) and self._task.went_out:
             self._task.finish(Outcome.FAILED)
             self._unattended = True
             self._task = None

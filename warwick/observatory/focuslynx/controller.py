@@ -203,10 +203,12 @@ class Controller:
         """Bytes came. Those that no exchange waits for are dropped."""
         exchange = self._exchange
         if exchange is None:
+            self._owed.hear(data)
             if now < self._quiet_until:
                 self._quiet_until = min(now + QUIET_S, self._quiet_limit)
             return
         exchange.heard = True
+        self._heard_at = now
         was_acknowledged = exchange.reader.acknowledged
         try:
             reply = exchange.reader.feed(data)

@@ -63,35 +63,12 @@ def _control(method: Method) -> Method:
                 signature.bind(self, *args, **kwargs)
             except TypeError:
                 return CommandStatus.Failed
-            with self.calls:
-                return method(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
         except Exception:
             _log.exception('unforeseen failure in %s', method.__name__)
             return CommandStatus.Failed
 
     return command   # type: ignore[return-value]
-
-
-class Calls:
-    """Counts the commands under way, so that the process can wait for their answers before it ends."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._changed = threading.Condition()
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._count -= 1
-            self._changed.notify_all()
-
-    def wait_for_none(self, timeout_s: float) -> bool:
-        """Wait until no command is under way; returns whether that came true."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._count == 0, timeout_s)
 
 
 class FocuserDaemon:
@@ -100,7 +77,6 @@ class FocuserDaemon:
     def __init__(self, link: Link, control_ips: list[str], move_timeout_s: float, home_reset_timeout_s: float) -> None:
         self._link = link
         self.control_ips = control_ips
-        self.calls = Calls()
         self._move_limit_s = move_timeout_s + MOVE_MARGIN_S
         self._zero_limit_s = home_reset_timeout_s + MOVE_MARGIN_S
         self._busy = {n: threading.Lock() for n in CHANNELS}

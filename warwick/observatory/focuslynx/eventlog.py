@@ -20,7 +20,9 @@ class EventLog:
     def __init__(self, write: Callable[[str, str], None], capacity: int = CAPACITY) -> None:
         self._write = write
         self._lines: queue.Queue[tuple[str, str] | None] = queue.Queue(capacity)
-        self._dropped = 0
+        self._lock = threading.Lock()
+        self._unwritten = 0   # lines that wait, or are on their way
+        self._dropped = 0     # lines that were dropped, and not reported yet
         self._thread = threading.Thread(target=self._run, name='eventlog', daemon=True)
 
     def start(self) -> None:
@@ -29,28 +31,41 @@ class EventLog:
 
     def put(self, level: str, message: str) -> None:
         """Leave a line; level is info, warning or error."""
-        try:
-            self._lines.put_nowait((level, message))
-        except queue.Full:
-            self._dropped += 1
+        with self._lock:
+            try:
+                self._lines.put_nowait((level, message))
+                self._unwritten += 1
+            except queue.Full:
+                self._dropped += 1
 
     def close(self, timeout_s: float) -> None:
-        """Give the lines that wait so long to get through."""
+        """Give the lines that wait so long to get through; how many did not is said on standard error."""
         try:
             self._lines.put(None, timeout=timeout_s)
         except queue.Full:
-            return
-        self._thread.join(timeout_s)
+            pass
+        else:
+            self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _log.warning('%d log lines did not get through to the observatory log', self._unwritten + self._dropped)
 
     def _run(self) -> None:
         while True:
             line = self._lines.get()
+            if line is not None:
+                self._deliver(*line)
+                with self._lock:
+                    self._unwritten -= 1
+            if self._lines.empty():
+                self._report_dropped()
             if line is None:
                 return
-            self._deliver(*line)
-            if self._dropped and self._lines.empty():
-                dropped, self._dropped = self._dropped, 0
-                self._deliver('warning', f'{dropped} log lines were dropped: the observatory log is too slow')
+
+    def _report_dropped(self) -> None:
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self._deliver('warning', f'{dropped} log lines were dropped: the observatory log is too slow')
 
     def _deliver(self, level: str, message: str) -> None:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from .protocol import GetConfig, GetStatus, Halt, ReplyReader, Request
+from .protocol import MAX_LINE, GetConfig, GetStatus, Halt, ReplyReader, Request
 
 LATEST_S = 5.0
 """A reply that has not come so long after it was given up never will."""
@@ -38,6 +38,8 @@ class Owed:
 
     def __init__(self) -> None:
         self._kinds: dict[object, float] = {}   # kind of reply -> when to expect it no more
+        self._partial_line = b''
+        self._coming: object = None             # kind of the report whose header was heard last
 
     def __bool__(self) -> bool:
         return bool(self._kinds)
@@ -58,6 +60,7 @@ class Owed:
     def clear(self) -> None:
         """A reply came that cannot be a late one: nothing before it is owed any more."""
         self._kinds = {}
+        self._partial_line, self._coming = b'', None
 
     def is_settled_by(self, request: Request) -> bool:
         """Whether the reply to this request, asked for while replies were owed, cannot be a late one.
@@ -68,6 +71,19 @@ class Owed:
             return not any((Halt, channel) in self._kinds for channel in (1, 2))
         return isinstance(request, (GetStatus, GetConfig))
 
+    def hear(self, data: bytes) -> None:
+        """Bytes came while nothing was asked: a report that is complete is owed no more, nor is what went before it."""
+        *lines, partial = (self._partial_line + data).split(b'\n')
+        self._partial_line = partial[-MAX_LINE:]
+        for line in lines:
+            text = line.strip()
+            if text in _HEADERS:
+                self._coming = _HEADERS[text]
+            elif text == b'END' and self._coming in self._kinds:
+                kinds = list(self._kinds)
+                for kind in kinds[:kinds.index(self._coming) + 1]:
+                    del self._kinds[kind]
+
     def free_at(self) -> float:
         """When the first of them expires."""
         return min(self._kinds.values(), default=-math.inf)
@@ -77,6 +93,10 @@ class Owed:
         others = [kind(channel) for channel in (wanted.channel, 3 - wanted.channel) for kind in (GetConfig, GetStatus)]
         reports = [wanted] if isinstance(wanted, (GetStatus, GetConfig)) else []
         return next((request for request in reports + others if _kind(request) not in self._kinds), None)
+
+
+_HEADERS = {f'{kind.header}{channel}'.encode(): (kind, channel)
+            for kind in (GetStatus, GetConfig) for channel in (1, 2)}
 
 
 def _kind(request: Request) -> object:

@@ -23,6 +23,7 @@ from typing import Any, Callable
 from .commands import Command, Connect, Disconnect, Log, OpenPort, Outcome, Resolve, Ticket, Write
 from .controller import Controller
 from .port import explain
+from .protocol import Halt
 from .settings import Settings
 from .view import ChannelView
 
@@ -140,14 +141,27 @@ class Link:
                     self._turn()
                 except Exception:
                     _log.exception('unforeseen failure on the link thread')
+                    self._halt_blindly()
                     if not self._recover():
                         _log.critical('more than %d failures in %g s: giving up', MOST_CRASHES, CRASH_WINDOW_S)
-                        self._on_collapse()
-                        return
+                        break
+        except Exception:
+            _log.exception('unforeseen failure in the recovery from another one: giving up')
         finally:
+            if not self._ending:
+                self._on_collapse()
             self._ending = True
             self._close_port()
             self._fail_all()
+
+    def _halt_blindly(self) -> None:
+        """Stop what a controller that has failed may have set in motion; whether it helped is for its successor."""
+        for n in self._controller.unattended():
+            if self._port is not None:
+                try:
+                    self._port.write(Halt(n).encode())
+                except Exception as error:   # as in _read
+                    _log.error('channel %d could not be halted: %s', n, explain(error))
 
     def _turn(self) -> None:
         """Do everything that is due, then wait for the next thing to happen."""
@@ -279,10 +293,11 @@ class Link:
         self._crashes.append(now)
         self._on_log('error', 'internal failure; the link to the hub is opened anew')
         self._close_port()
-        self._fail_all()
         self._controller = Controller(self._settings, self._port_name, self._controller.unattended())
         if self._wanted:
-            self._take_command(Connect(), _Pending(), now)
+            self._controller.submit(Connect(), _Pending(), now)
+        self._views = self._controller.views(now)
+        self._fail_all()
         return True
 
     def _fail_all(self) -> None:

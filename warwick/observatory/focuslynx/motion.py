@@ -21,7 +21,8 @@ STANDSTILL_S = 0.3
 """A focuser that rests away from its target is looked at again after this long, before that is believed."""
 
 BEGIN_LIMIT_S = 6.0
-"""A move whose first status has not come after this, or after three times the longest reply, is not begun at all."""
+BEGIN_REPLIES = 4
+"""A move whose first status has not come after this, or after so many waits for a reply, is not begun at all."""
 
 ZERO_LIMIT_S = 4.0
 """How long the caller of a zero waits at most, whatever is configured: its client gives up after 5 s."""
@@ -53,7 +54,6 @@ class Task:
         self.began = now
         self._due = now
         self._tries = 0
-        self._unheard = 0
         self._error: HubError | None = None
         self.went_out = False   # the request is on the wire: whether it took effect is for the hub to say
         self.phase = Phase.CHECK
@@ -89,10 +89,6 @@ class Task:
         if isinstance(request, (MoveTo, Sync)):
             self.phase = Phase.DOUBT
             self._due = now
-        elif not self.went_out:
-            self._unheard += 1
-            if self._unheard == TRIES:
-                self._end(Outcome.FAILED, 'error', f'{self.name} not begun: {error}')
 
     def finish(self, outcome: Outcome) -> None:
         """Give the caller the outcome, unless that has been done."""
@@ -136,12 +132,13 @@ class Move(Task):
         self._rhythm_s = settings.moving_loop_delay_s
         self._history = history
         self._start_counts = 0
-        self._target_before = 0
+        self._target_before = 0                 # Targ Pos of the hub before the request
+        self._hub_target: int | None = None     # Targ Pos of the hub on the way
         self._sent_at = now
         self._begun = False
         self._arrival: Arrival | None = None
         self._resting: tuple[float, int] | None = None
-        self.deadline = now + min(self._move_timeout_s, max(BEGIN_LIMIT_S, 3 * settings.serial_timeout_s))
+        self.deadline = now + min(self._move_timeout_s, max(BEGIN_LIMIT_S, BEGIN_REPLIES * settings.serial_timeout_s))
         self._log('info', f'move to {self.target_steps:+d} steps requested, from {known_target_steps:+d}')
 
     @property
@@ -221,6 +218,7 @@ class Move(Task):
         self._begun = self._begun or status.moving or arrived or status.counts != self._start_counts
         if status.moving or not self._begun:
             self._resting = None
+            self._hub_target = status.target_counts
             self._arrival.seen(at, status.counts)
             self._due = self._arrival.next_look
             if not self._begun and at - self._sent_at > START_LIMIT_S:
@@ -243,9 +241,10 @@ class Move(Task):
             self.give_up('failed: the focuser was unplugged on the way')
         elif status.target_counts == self.target_counts:
             self.give_up(f'failed: came to rest at {where}, short of the target')
+        elif status.counts == self._hub_target:
+            self.give_up(f'failed: the hub went to {where} instead')
         elif status.target_counts == status.counts:
-            # Nothing is left to halt, and a person at the hand controller may want to go on.
-            self._end(Outcome.FAILED, 'error', f'{self.name} failed: halted from outside at {where}')
+            self.give_up(f'failed: halted from outside at {where}')
         else:
             self.give_up(f'failed: moved from outside, now at {where}')
 
@@ -297,5 +296,7 @@ class Zero(Task):
             self._due = at + 0.1
 
     def tick(self, now: float) -> None:
-        if now >= self.deadline:
+        if now >= self.deadline and not self.went_out:
+            self._end(Outcome.FAILED, 'error', f'zero not begun: {self._error or "the hub had no time for it"}')
+        elif now >= self.deadline:
             self._end(Outcome.FAILED, 'error', f'zero not confirmed within {self._home_reset_timeout_s:g} s')

@@ -216,7 +216,7 @@ class ReplyReader:
         *lines, self._buffer = (self._buffer + data).split(b'\n')
         for line in lines:
             self._check_length(line)
-            text = line.decode('ascii', 'backslashreplace').strip()
+            text = _shown(line)
             if text:
                 reply = self._line(text)
                 if reply is not None:
@@ -276,6 +276,12 @@ class ReplyReader:
 
 # What the first or second line of a reply can be, and no field: another reply has begun.
 _BEGINNINGS = frozenset(['!', 'ER', *(f'{header}{n}' for header in ('STATUS', 'CONFIG') for n in ('', 1, 2))])
+
+
+def _shown(line: bytes) -> str:
+    """A line as text that can be put into a log or on a terminal: what is not printable ASCII becomes `\\xNN`."""
+    text = line.strip().decode('ascii', 'backslashreplace')
+    return text if text.isprintable() else re.sub(r'[^ -~]', lambda found: f'\\x{ord(found[0]):02x}', text).strip()
 
 
 def _six_digits(counts: int) -> str:

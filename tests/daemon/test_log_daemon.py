@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The observatory log daemon absent, silent or hanging: nobody waits for it, and what is lost is counted.
+
+Where it hangs it does so without end, and the site allows it any time: whatever waited for it would never return.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import Pyro4
+import pytest
+
+from tests.daemon.harness import TOP, eventually, free_port
+from tests.daemon.prepared import PreparedDaemon
+from tests.daemon.test_links import on_a_pty
+from tests.daemon.test_pyro_object import MOVING, NOT_DISCONNECTED, SUCCEEDED
+from tests.simulator.harness import Simulator
+from warwick.observatory.focuslynx.eventlog import CAPACITY, EventLog
+
+FOR_EVER = 0
+
+# Takes no message until it is released. `read` tells what it has taken.
+LOG_DAEMON = '''
+import sys
+import threading
+import Pyro4
+
+released = threading.Event()
+taken = []
+
+@Pyro4.expose
+class Log:
+    def _take(self, level, table, message):
+        released.wait()
+        taken.append((level, table, message))
+    def log_info(self, table, message):
+        self._take('info', table, message)
+    def log_warning(self, table, message):
+        self._take('warning', table, message)
+    def log_error(self, table, message):
+        self._take('error', table, message)
+    def release(self):
+        released.set()
+    def read(self):
+        return taken
+
+daemon = Pyro4.Daemon(host='127.0.0.1', port=int(sys.argv[1]))
+daemon.register(Log(), objectId='log_daemon')
+print('ready', flush=True)
+daemon.requestLoop()
+'''
+
+
+class HangingLog:
+    """A real log daemon in a process of its own, which hangs until it is released."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._process = subprocess.Popen([sys.executable, '-c', LOG_DAEMON, str(self.port)], stdout=subprocess.PIPE,
+                                         env={**os.environ, 'PYTHONPATH': str(TOP / 'common')})
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b'ready\n'
+
+    def call(self, method: str) -> Any:
+        with Pyro4.Proxy(f'PYRO:log_daemon@127.0.0.1:{self.port}') as proxy:
+            return getattr(proxy, method)()
+
+    def read(self) -> list[tuple[str, str, str]]:
+        taken: list[tuple[str, str, str]] = self.call('read')
+        return taken
+
+    def close(self) -> None:
+        assert self._process.stdout is not None
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def hanging_log() -> Iterator[HangingLog]:
+    log = HangingLog()
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def silent_log() -> Iterator[socket.socket]:
+    """A socket that accepts connections and says nothing."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        listener.listen()
+        yield listener
+
+
+@pytest.fixture(params=['refusing', 'silent', 'hanging'])
+def bad_log(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The entry of a log daemon that takes no message."""
+    if request.param == 'refusing':
+        return {'port': free_port(), 'timeout': FOR_EVER}
+    if request.param == 'silent':
+        listener: socket.socket = request.getfixturevalue('silent_log')
+        return {'port': listener.getsockname()[1], 'timeout': FOR_EVER}
+    log: HangingLog = request.getfixturevalue('hanging_log')
+    return {'port': log.port, 'timeout': FOR_EVER}
+
+
+@pytest.fixture
+def logging_daemon(tmp_path: Path) -> Iterator[Callable[..., PreparedDaemon]]:
+    """Start a daemon that logs to this entry; it is gone after the test."""
+    started: list[PreparedDaemon] = []
+
+    def run(entry: dict[str, Any], **settings: Any) -> PreparedDaemon:
+        started.append(PreparedDaemon(tmp_path, log_site=entry, **settings))
+        return started[-1]
+
+    yield run
+    for daemon in started:
+        if daemon.process.poll() is None:
+            daemon.kill()
+
+
+def test_no_call_poll_or_stop_waits_for_the_observatory_log(
+        bad_log: dict[str, Any], simulate: Callable[..., Simulator], tmp_path: Path,
+        logging_daemon: Callable[..., PreparedDaemon]) -> None:
+    simulator, link = on_a_pty(simulate, tmp_path)
+    daemon = logging_daemon(bad_log, serial_port=link, idle_loop_delay=0.1)
+    assert daemon.call('initialize') == SUCCEEDED
+    assert daemon.call('initialize') == NOT_DISCONNECTED
+    assert daemon.call('set_focus', 1, 500) == SUCCEEDED
+    assert simulator.control.get('1.position') == 56500
+    simulator.control('probe 1 -3.2')
+    eventually(lambda: daemon.status()['temperature_1'] == -3.2)
+    move = daemon.begin('set_focus', 1, 45000)
+    eventually(lambda: daemon.state(1) == MOVING and simulator.control.get('1.moving'))
+    assert daemon.call('stop_channel', 1) == SUCCEEDED
+    assert not simulator.control.get('1.moving')
+    assert move.wait() != SUCCEEDED
+    assert daemon.call('reset_home_position', 1) == SUCCEEDED
+    assert daemon.call('shutdown') == SUCCEEDED
+    assert daemon.call('initialize') == SUCCEEDED
+    last = daemon.begin('set_focus', 2, 45000)
+    eventually(lambda: simulator.control.get('2.moving'))
+    assert daemon.stop() == 0
+    assert last.wait() != SUCCEEDED
+    assert not simulator.control.get('2.moving'), 'the end of the process did not wait either'
+    assert 'Traceback' not in daemon.errors
+
+
+def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_journal(
+        logging_daemon: Callable[..., PreparedDaemon]) -> None:
+    daemon = logging_daemon({'port': free_port()})
+    for _ in range(3):
+        assert daemon.call('initialize') == SUCCEEDED
+        assert daemon.call('shutdown') == SUCCEEDED
+    assert daemon.stop() == 0
+    assert daemon.log.count('messages are not stored') == 1
+    assert daemon.log.count('disconnected on request') == 3
+
+
+def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
+        hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+    daemon = logging_daemon({'port': hanging_log.port, 'timeout': FOR_EVER})
+    assert daemon.call('initialize') == SUCCEEDED
+    stops = CAPACITY // 2 + 25
+    with daemon.proxy() as proxy:
+        assert [proxy.stop_channel(1) for _ in range(stops)] == [SUCCEEDED] * stops
+    assert hanging_log.read() == []
+    assert daemon.log.count('stop') == 0, 'the journal has what the log daemon has been given'
+    hanging_log.call('release')
+
+    def reports() -> list[str]:
+        return [message for _, _, message in hanging_log.read() if 'log lines were dropped' in message]
+
+    said = eventually(reports)[0]
+    dropped = int(said.split()[0])
+    taken = [message for _, _, message in hanging_log.read()]
+    delivered = [message for message in taken if message.startswith('channel 1: stop')]
+    assert len(delivered) + dropped == 2 * stops, 'each line was delivered or counted'
+    assert 0 < dropped < 2 * stops - CAPACITY + 10
+    assert delivered == ['channel 1: stop requested', 'channel 1: stopped at +0 steps'] * (len(delivered) // 2) \
+        + ['channel 1: stop requested'] * (len(delivered) % 2), 'in their order, the oldest first'
+    assert daemon.log.count(said) == 1
+    assert daemon.call('set_focus', 1, 100) == SUCCEEDED
+    eventually(lambda: any('arrived at +100 steps' in message for _, _, message in hanging_log.read()))
+
+
+def test_an_endless_outage_of_the_log_does_not_let_the_daemon_grow(
+        silent_log: socket.socket, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+    daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
+    assert daemon.call('initialize') == SUCCEEDED
+
+    def memory_after_stops(count: int) -> int:
+        """Resident memory in KiB."""
+        with daemon.proxy() as proxy:
+            for _ in range(count):
+                assert proxy.stop_channel(1) == SUCCEEDED
+        status = Path(f'/proc/{daemon.process.pid}/status').read_text()
+        return int(re.search(r'VmRSS:\s+(\d+)', status)[1])   # type: ignore[index]
+
+    full = memory_after_stops(CAPACITY // 2 + 50)
+    assert memory_after_stops(CAPACITY // 2) - full < 512
+
+
+def test_lines_that_never_got_through_are_counted_at_the_end(
+        silent_log: socket.socket, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+    daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
+    assert daemon.call('initialize') == SUCCEEDED
+    assert daemon.stop() == 0
+    # It serves, is connected, disconnects, ends; the first is on its way for ever, and in the journal.
+    assert '4 log lines did not get through' in daemon.errors
+
+
+# The queue by itself
+
+class Writer:
+    """What an EventLog writes to; it takes nothing before `go`, or raises where `broken`."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.lines: list[str] = []
+        self.go = threading.Event()
+        self.busy = threading.Event()
+        self._broken = broken
+
+    def __call__(self, level: str, message: str) -> None:
+        self.busy.set()
+        assert self.go.wait(20)
+        self.lines.append(f'{level}: {message}')
+        if self._broken:
+            raise OSError('standard output is closed')
+
+
+@pytest.mark.parametrize(('capacity', 'count'), [(1, 1), (3, 3), (3, 4), (3, 500), (1000, 1500)])
+def test_a_queue_keeps_the_oldest_lines_and_counts_the_others(capacity: int, count: int) -> None:
+    writer = Writer()
+    events = EventLog(writer, capacity)
+    for n in range(count):
+        events.put('info', str(n))
+    writer.go.set()
+    events.start()
+    expected = [f'info: {n}' for n in range(min(count, capacity))]
+    if count > capacity:
+        expected.append(f'warning: {count - capacity} log lines were dropped: the observatory log is too slow')
+    eventually(lambda: len(writer.lines) >= len(expected))
+    events.close(20)
+    assert writer.lines == expected
+
+
+def test_each_outage_is_counted_by_itself() -> None:
+    writer = Writer()
+    events = EventLog(writer, 2)
+    events.start()
+    for outage in (1, 2):
+        writer.go.clear()
+        writer.busy.clear()
+        events.put('info', f'outage {outage}')
+        assert writer.busy.wait(20)
+        for _ in range(2 + outage):
+            events.put('info', 'more')
+        writer.go.set()
+        eventually(lambda outage=outage: sum('dropped' in line for line in writer.lines) == outage)  # type: ignore[misc]
+    assert [line.split()[1] for line in writer.lines if 'dropped' in line] == ['1', '2']
+    events.close(20)
+
+
+def test_putting_never_waits_and_never_raises_however_many_threads_do_it() -> None:
+    writer = Writer()
+    events = EventLog(writer, 5)
+    events.start()
+    events.put('info', 'the first')
+    assert writer.busy.wait(20)
+
+    def put_many() -> None:
+        for _ in range(1000):
+            events.put('info', 'another')
+
+    threads = [threading.Thread(target=put_many) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive(), 'put waits for the writer'
+    writer.go.set()
+    eventually(lambda: len(writer.lines) == 7)
+    assert writer.lines[-1].startswith(f'warning: {8000 - 5} log lines were dropped')
+    events.close(20)
+
+
+def test_a_writer_that_raises_loses_no_further_line() -> None:
+    writer = Writer(broken=True)
+    writer.go.set()
+    events = EventLog(writer)
+    events.start()
+    for n in range(3):
+        events.put('error', str(n))
+    events.close(20)
+    assert writer.lines == ['error: 0', 'error: 1', 'error: 2']
+
+
+def test_closing_gives_up_on_a_writer_that_hangs() -> None:
+    for waiting in (0, 2):
+        writer = Writer()
+        events = EventLog(writer, 2)
+        events.start()
+        events.put('info', 'the first')
+        assert writer.busy.wait(20)
+        for _ in range(waiting):
+            events.put('info', 'another')
+        events.close(0.01)
+        assert writer.lines == []
+        writer.go.set()
+
+
+def test_what_was_dropped_is_reported_at_the_end_at_the_latest() -> None:
+    lines: list[str] = []
+    permits = threading.Semaphore(0)
+
+    def write(_level: str, message: str) -> None:
+        assert permits.acquire(timeout=20)
+        lines.append(message)
+
+    events = EventLog(write, 2)
+    for n in range(5):
+        events.put('info', str(n))
+    events.start()
+    permits.release()
+    eventually(lambda: lines == ['0'])
+    events.close(0.01)   # the queue has room for the end, before the rest has been written
+    permits.release(10)
+    eventually(lambda: len(lines) >= 2)
+    eventually(lambda: any('3 log lines were dropped' in line for line in lines))
