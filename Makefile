@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup demo test run lint fuzz soak clean
+.PHONY: help setup demo test night nights run lint fuzz soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -23,8 +23,19 @@ run: .venv/.ready  ## keep focusd running on the simulator, to play with from an
 	@echo '  ./focus init; ./focus status; ./focus set 1 2000'
 	@.venv/bin/python focusd test.json
 
-test: .venv/.ready  ## run the tests; ARGS='-k motion' goes to pytest
+test: .venv/.ready  ## run the tests, then a thousand nights of faults; ARGS='-k motion' runs some tests
+ifeq ($(ARGS),)
+	@.venv/bin/python -m pytest -q -n 6 --ignore tests/nights
+	@.venv/bin/python -m pytest -q tests/nights
+else
 	@.venv/bin/python -m pytest $(ARGS)
+endif
+
+night: .venv/.ready  ## replay night SEED=7 of the simulated faults, with a trace
+	@.venv/bin/python -m tests.nights --seed $(or $(SEED),0)
+
+nights: .venv/.ready  ## play N=10000 nights on all cores
+	@.venv/bin/python -m tests.nights -n $(or $(N),10000)
 
 lint: .venv/.ready  ## check style and types
 	@echo 'ruff'; .venv/bin/python -m ruff check .

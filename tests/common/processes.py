@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,14 +19,6 @@ def environment(site: Path | None) -> dict[str, str]:
     if site is not None:
         variables['OBSERVATORY_SITE'] = str(site)
     return variables
-
-
-def free_port(host: str = '127.0.0.1') -> int:
-    family = socket.AF_INET6 if ':' in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from typing import Any
 import Pyro4
 import pytest
 
-from tests.common.processes import environment, free_port, serving
+from tests.common.processes import environment, serving
+from tests.ports import free_port
 from warwick.observatory.common import Daemon, helpers
 
 SERVE = '''

@@ -27,7 +27,9 @@ from Pyro4.message import (
     Message,
 )
 
-from tests.daemon.harness import OBJECT_ID, SETTINGS, TOP, Daemon, eventually, free_port
+from tests.daemon.harness import OBJECT_ID, SETTINGS, TOP, Daemon
+from tests.ports import free_port
+from tests.simulator.harness import eventually
 
 STRANGER = '127.0.0.2'
 """An address that is no control machine's, and of this machine all the same."""

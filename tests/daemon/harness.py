@@ -6,16 +6,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import Pyro4
+
+from tests.ports import free_port
+from tests.simulator.harness import eventually
 
 TOP = Path(__file__).resolve().parents[2]
 OBJECT_ID = 'tested_focus_daemon'
@@ -27,26 +27,6 @@ SETTINGS: dict[str, Any] = {
     'idle_loop_delay': 0.5, 'moving_loop_delay': 0.2, 'move_timeout': 60, 'home_reset_timeout': 5,
     'soft_step_limits': [-50000, 50000],
 }
-
-T = TypeVar('T')
-
-
-def eventually(look: Callable[[], T]) -> T:
-    """Wait for something true; the deadline is there only to end a failure."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, 'it did not come about'
-        time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Daemon:

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.daemon.harness import OBJECT_ID, SETTINGS, TOP, Daemon, eventually, free_port
+from tests.daemon.harness import OBJECT_ID, SETTINGS, TOP, Daemon
+from tests.ports import free_port
+from tests.simulator.harness import eventually
 
 
 class PreparedDaemon(Daemon):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import PATIENCE_S, Call, eventually
+from tests.daemon.harness import PATIENCE_S, Call
 from tests.daemon.prepared import PreparedDaemon
 from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import FAILED, IDLE, MOVING, SUCCEEDED
-from tests.simulator.harness import Simulator
+from tests.simulator.harness import Simulator, eventually
 
 # Lies in wait in methods of the controller, all of which run on the link thread. A file with the name of a method
 # makes that method raise, as often as it says (0: without end).

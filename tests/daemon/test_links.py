@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import serial
 
-from tests.daemon.harness import Daemon, eventually
+from tests.daemon.harness import Daemon
 from tests.daemon.test_pyro_object import ERROR, FAILED, IDLE, MOVING, NOT_DISCONNECTED, SUCCEEDED
-from tests.simulator.harness import Simulator
+from tests.simulator.harness import Simulator, eventually
 
 HUB = ('--channels', '1,2', '--max-pos', '112000', '--speed', '5000')
 

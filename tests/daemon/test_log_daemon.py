@@ -19,11 +19,12 @@ from typing import Any
 import Pyro4
 import pytest
 
-from tests.daemon.harness import TOP, eventually, free_port
+from tests.daemon.harness import TOP
 from tests.daemon.prepared import PreparedDaemon
 from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import MOVING, NOT_DISCONNECTED, SUCCEEDED
-from tests.simulator.harness import Simulator
+from tests.ports import free_port
+from tests.simulator.harness import Simulator, eventually
 from warwick.observatory.focuslynx.eventlog import CAPACITY, EventLog
 
 FOR_EVER = 0

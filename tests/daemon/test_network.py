@@ -49,10 +49,10 @@ from tests.daemon.attackers import (
     resident_kib,
     threads,
 )
-from tests.daemon.harness import OBJECT_ID, TOP, Daemon, eventually
+from tests.daemon.harness import OBJECT_ID, TOP, Daemon
 from tests.daemon.test_links import HUB
 from tests.daemon.test_pyro_object import FAILED, IDLE, INVALID_IP, MOVING, SUCCEEDED
-from tests.simulator.harness import Simulator
+from tests.simulator.harness import Simulator, eventually
 
 CONTROL = '127.0.0.1'
 PLACES = 64

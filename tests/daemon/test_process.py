@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.harness import SETTINGS, TOP, Daemon, eventually
+from tests.daemon.harness import SETTINGS, TOP, Daemon
 from tests.daemon.test_links import HUB
 from tests.daemon.test_pyro_object import FAILED, IDLE, MOVING, SUCCEEDED
-from tests.simulator.harness import Simulator
+from tests.simulator.harness import Simulator, eventually
 
 
 def run_focusd(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

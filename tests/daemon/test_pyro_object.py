@@ -11,7 +11,8 @@ from typing import Any
 import Pyro4
 import pytest
 
-from tests.daemon.harness import OBJECT_ID, Daemon, eventually
+from tests.daemon.harness import OBJECT_ID, Daemon
+from tests.simulator.harness import eventually
 
 (SUCCEEDED, FAILED, BLOCKED, INVALID_IP, INVALID_CHANNEL,
  NOT_AVAILABLE, OUTSIDE, NOT_CONNECTED, NOT_DISCONNECTED) = range(9)

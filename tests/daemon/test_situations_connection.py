@@ -12,7 +12,7 @@ import pytest
 import serial
 
 from tests.daemon import wire
-from tests.daemon.harness import Daemon, eventually
+from tests.daemon.harness import Daemon
 from tests.daemon.test_pyro_object import (
     DISABLED,
     DISCONNECTED,
@@ -26,6 +26,7 @@ from tests.daemon.test_pyro_object import (
     SUCCEEDED,
 )
 from tests.daemon.wire import Site
+from tests.simulator.harness import eventually
 
 bench, site, prepare = wire.bench, wire.site, wire.prepare
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.daemon import wire
-from tests.daemon.harness import eventually
 from tests.daemon.test_pyro_object import ERROR, FAILED, IDLE, MOVING, NOT_AVAILABLE, SUCCEEDED
 from tests.daemon.test_situations_replies import cut, late, lost
 from tests.daemon.wire import ZERO, Pieces, Site, Spoil
+from tests.simulator.harness import eventually
 
 bench, site, prepare = wire.bench, wire.site, wire.prepare
 

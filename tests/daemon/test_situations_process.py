@@ -20,9 +20,10 @@ import Pyro4
 import pytest
 
 from tests.daemon import wire
-from tests.daemon.harness import TOP, Daemon, eventually
+from tests.daemon.harness import TOP, Daemon
 from tests.daemon.test_pyro_object import FAILED, IDLE, SUCCEEDED
 from tests.daemon.wire import LONG, SETTINGS, ZERO, Site
+from tests.simulator.harness import eventually
 
 prepare = wire.prepare
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.daemon import wire
-from tests.daemon.harness import eventually
 from tests.daemon.wire import LONG, SETTINGS, Pieces, Site, Spoil
+from tests.simulator.harness import eventually
 
 bench, site, prepare = wire.bench, wire.site, wire.prepare
 

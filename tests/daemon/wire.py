@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.harness import Call, Daemon, eventually
-from tests.simulator.harness import Simulator
+from tests.daemon.harness import Call, Daemon
+from tests.simulator.harness import Simulator, eventually
 
 HUB = ('--channels', '1,2', '--max-pos', '112000', '--speed', '10000', '--pace', '1')
 LONG = bool(os.environ.get('FOCUSD_LONG'))
