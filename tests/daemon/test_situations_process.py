@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Situations of the process: signals in the middle of moves, and kill -9 at random moments of a busy minute.
 
-There are 200 such moments if the environment has FOCUSD_LONG, and 15 otherwise.
+There are 200 such moments, in batches that can run at the same time.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import pytest
 from tests.daemon import wire
 from tests.daemon.harness import TOP, Daemon
 from tests.daemon.test_pyro_object import FAILED, IDLE, SUCCEEDED
-from tests.daemon.wire import LONG, SETTINGS, ZERO, Site
+from tests.daemon.wire import SETTINGS, ZERO, Site
 from tests.simulator.harness import eventually
 
 prepare = wire.prepare
 
-KILLS = 200 if LONG else 15
+BATCHES, KILLS = 10, 20
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -77,9 +77,10 @@ def next_call(chance: random.Random, channel: int) -> tuple[Any, ...]:
                           ('stop_channel', channel)])
 
 
-def test_a_daemon_that_is_killed_at_any_moment_is_followed_by_one_that_works(prepare: Callable[..., Site],
+@pytest.mark.parametrize('batch', range(BATCHES))
+def test_a_daemon_that_is_killed_at_any_moment_is_followed_by_one_that_works(batch: int, prepare: Callable[..., Site],
                                                                              tmp_path: Path) -> None:
-    chance = random.Random(20261123)
+    chance = random.Random(20261123 + batch)
     busy = {'connect_on_start': True, 'idle_loop_delay': 0.1}
     site = prepare('--speed', '20000', **busy).connect()
     for k in range(KILLS):

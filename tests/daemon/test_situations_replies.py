@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.daemon import wire
-from tests.daemon.wire import LONG, SETTINGS, Pieces, Site, Spoil
+from tests.daemon.wire import SETTINGS, Pieces, Site, Spoil
 from tests.simulator.harness import eventually
 
 bench, site, prepare = wire.bench, wire.site, wire.prepare
@@ -95,7 +95,7 @@ def test_a_move_whose_status_replies_are_spoilt_before_it_begins_arrives(site: S
 
 
 @pytest.mark.parametrize(('count', 'serial_timeout'), [
-    (1, 1), (1, 5), pytest.param(3, 5, marks=pytest.mark.skipif(not LONG, reason='takes long: set FOCUSD_LONG'))])
+    (1, 1), (1, 5), (3, 5)])
 def test_a_move_whose_status_replies_drip_arrives(prepare: Callable[..., Site], count: int,
                                                   serial_timeout: float) -> None:
     # At this rate a status takes 8.6 s.

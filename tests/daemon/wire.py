@@ -25,7 +25,6 @@ from tests.daemon.harness import Call, Daemon
 from tests.simulator.harness import Simulator, eventually
 
 HUB = ('--channels', '1,2', '--max-pos', '112000', '--speed', '10000', '--pace', '1')
-LONG = bool(os.environ.get('FOCUSD_LONG'))
 """Whether there is time for the tests that take minutes."""
 
 ZERO = 56000

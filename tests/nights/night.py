@@ -47,7 +47,7 @@ def settings(seed: int) -> Settings:
     chance = random.Random(seed + 0.5)
     return Settings(
         soft_step_limits=chance.choice([(-30000, 30000), (-50000, 50000), (-500, 20000)]),
-        idle_loop_delay_s=chance.choice([60.0, 120.0, 300.0]),
+        idle_loop_delay_s=chance.choice([120.0, 300.0, 600.0]),
         moving_loop_delay_s=chance.choice([0.25, 0.5, 1.0]),
         serial_timeout_s=chance.choice([0.3, 1.0, 2.0]),
         move_timeout_s=chance.choice([20.0, 60.0]),
