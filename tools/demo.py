@@ -45,15 +45,28 @@ class Demo:
         self._processes: list[subprocess.Popen[Any]] = []
         self._log = tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace')  # noqa: SIM115
         self._daemon: subprocess.Popen[Any] | None = None
+        self._starting = False
+        self._interrupted = 0
 
     def _start(self, script: str, *args: str, output: Any) -> subprocess.Popen[Any]:
-        # A session of its own: Ctrl-C reaches this program alone, which then ends the others in order
+        # A session of its own: Ctrl-C reaches this program alone, which then ends the others in order. A signal that
+        # comes before the process is noted has to wait, or nobody would end it.
+        self._starting = True
         process = subprocess.Popen(
             [sys.executable, str(ROOT / script), *args], cwd=ROOT, env=self._environment, text=True,
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )
         self._processes.append(process)
+        self._starting = False
+        if self._interrupted:
+            sys.exit(128 + self._interrupted)
         return process
+
+    def interrupt(self, number: int, _frame: object) -> None:
+        """A signal wants the end."""
+        self._interrupted = number
+        if not self._starting:
+            sys.exit(128 + number)
 
     def start_daemon(self) -> None:
         """Start focusd and wait until it answers."""
@@ -198,13 +211,10 @@ def play(demo: Demo) -> None:
 
 
 def main() -> int:
-    def interrupt(number: int, _frame: object) -> NoReturn:
-        sys.exit(128 + number)
-
-    for number in ENDING_SIGNALS:
-        signal.signal(number, interrupt)
     demo = Demo()
     failed = False
+    for number in ENDING_SIGNALS:
+        signal.signal(number, demo.interrupt)
     try:
         play(demo)
     except DemoError as error:
