@@ -86,7 +86,7 @@ class Task:
     def failed_exchange(self, request: Request, error: HubError, now: float) -> None:
         """An exchange of this channel failed: refused, garbled or silent."""
         self._error = error
-        if isinstance(request, (MoveTo, Sync)):
+        if isinstance(request, (MoveTo, Sync)) and self.phase is Phase.SEND:
             self.phase = Phase.DOUBT
             self._due = now
 
@@ -117,8 +117,8 @@ class Task:
 class Move(Task):
     """One absolute move, from the request to the focuser at rest on its target.
 
-    `offset_steps` makes the target depend on where the focuser really stands: it is worked out again when the first
-    status shows that the focuser was moved from outside.
+    With `offset` the target depends on where the focuser really stands: it is worked out again when the first status
+    shows that the focuser was moved from outside.
     """
 
     def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float, scale: Scale, steps: int,
@@ -159,7 +159,8 @@ class Move(Task):
         self._sent_at = now
 
     def accepted(self, now: float) -> None:
-        self._watch(now)
+        if self.phase is Phase.SEND:   # not if it was given up meanwhile
+            self._watch(now)
 
     def status(self, status: Status, at: float, now: float) -> None:
         if self.phase is Phase.CHECK:
