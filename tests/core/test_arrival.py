@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from warwick.observatory.focuslynx.arrival import EXTRA_LOOKS, Arrival, History
+from warwick.observatory.focuslynx.arrival import EXTRA_LOOKS, REMEMBERED_MOVES, Arrival, History
 
 RHYTHM_S = 0.5
 LOOK_S = 0.017   # what a look costs on the wire
@@ -133,17 +133,54 @@ def test_a_jammed_focuser_is_looked_at_in_the_regular_rhythm() -> None:
     assert max(b - a for a, b in zip(looks, looks[1:])) <= RHYTHM_S + 1e-9
 
 
-def test_an_overshoot_for_backlash_only_delays_the_end() -> None:
-    def motor(t: float) -> float:
-        return min(t / 2.0, 1.02) if t < 2.1 else 1.02 - (t - 2.1) * 0.5 if t < 2.13 else 1.0
+@pytest.mark.parametrize('ramp_s', [0.1, 0.3, 0.6])
+@pytest.mark.parametrize('latency_s', [0.0, 0.5])
+def test_the_first_long_move_with_ramps_is_seen_to_end_soon(ramp_s: float, latency_s: float) -> None:
+    assert follow(History(), late(ramped(5000, 1000, ramp_s), latency_s), 5000)[0] <= 0.08
 
-    arrival = Arrival(History(), RHYTHM_S, 0.0, 0, 2000)
-    looks = 0
-    while arrival.next_look < 2.13:
-        looks += 1
-        arrival.seen(arrival.next_look, int(motor(arrival.next_look) * 2000))
-    assert arrival.next_look <= 2.13 + RHYTHM_S
-    assert looks <= 2.13 / RHYTHM_S + 1 + EXTRA_LOOKS
+
+def test_an_overshoot_for_backlash_is_seen_to_end_soon_once_it_is_known() -> None:
+    """Outward past the target by 40 counts, and back at half the speed."""
+    def motor(t: float) -> float:
+        return t / 2.0 if t < 2.04 else 1.02 - (t - 2.04) * 0.25 if t < 2.12 else 1.0
+
+    history = History()
+    lates = []
+    for _ in range(8):
+        arrival = Arrival(history, RHYTHM_S, 100.0, 0, 2000)
+        looks, now = 1, arrival.next_look
+        while now < 102.12:
+            arrival.seen(now, int(motor(now - 100.0) * 2000))
+            now = max(now + LOOK_S, arrival.next_look)
+            looks += 1
+        arrival.arrived(now)
+        lates.append(now - 102.12)
+        assert looks <= 2.12 / RHYTHM_S + 1 + EXTRA_LOOKS
+    assert lates[0] <= RHYTHM_S
+    assert lates[-1] <= 0.02
+
+
+def test_a_focuser_that_is_sent_elsewhere_and_back_is_looked_at_within_the_rhythm() -> None:
+    """Somebody retargets it: it runs away from the target and comes back."""
+    def motor(t: float) -> float:
+        return t / 3.0 if t < 1.5 else 0.5 - (t - 1.5) / 3.0 if t < 2.5 else (t - 2.0) / 3.0 if t < 5.0 else 1.0
+
+    arrival = Arrival(History(), RHYTHM_S, 100.0, 0, 3000)
+    looks = [arrival.next_look]
+    while looks[-1] < 105.0:
+        arrival.seen(looks[-1], int(motor(looks[-1] - 100.0) * 3000))
+        looks.append(max(looks[-1] + LOOK_S, arrival.next_look))
+    assert max(b - a for a, b in zip(looks, looks[1:])) <= RHYTHM_S + 1e-9
+    assert len(looks) <= 5.0 / RHYTHM_S + 1 + EXTRA_LOOKS
+    assert looks[-1] <= 105.0 + RHYTHM_S
+
+
+def test_inward_and_outward_moves_may_take_different_times() -> None:
+    history = History()
+    for _ in range(10):
+        outward = follow(history, steady(1.3), 1000)[0]
+        inward = follow(history, steady(1.0), -1000)[0]
+    assert max(outward, inward) <= 0.02
 
 
 def test_a_hub_that_shows_positions_late_delays_the_end_by_no_more_than_that() -> None:
@@ -155,4 +192,4 @@ def test_moves_that_are_no_longer_made_are_forgotten() -> None:
     history = History()
     for distance in range(1, 1000):
         history.learn(distance, 0.0, distance / 100, 100.0)
-    assert len(history._durations) == 16
+    assert len(history._durations) == REMEMBERED_MOVES

@@ -290,3 +290,40 @@ def test_settings_that_were_changed_behind_our_back_are_noticed_before_anything_
     world.hub.set(setting, value, world.now)
     assert world.do(command) is Outcome.FAILED
     assert world.requests(b'MA') == world.requests(b'SCCP') == []
+
+
+def test_a_sweep_of_short_moves_takes_little_more_than_its_motions() -> None:
+    world = World().connected()
+    began = world.now
+    for step in range(30):
+        assert world.do(MoveFocuser(1, 200 * (step + 1))) is Outcome.DONE
+    assert world.now - began <= 1.15 * 30 * 0.2
+
+
+def test_a_move_right_after_another_wants_no_report_that_the_first_has_just_had() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 200))
+    began = world.now
+    world.do(MoveFocuser(1, 400))
+    assert world.requests(since=began)[0] == b'<F1MA033167>'
+
+
+def test_a_move_some_time_after_another_begins_with_a_report() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 200))
+    world.run(0.2)
+    began = world.now
+    world.do(MoveFocuser(1, 400))
+    assert world.requests(since=began)[0] == b'<F1GETSTATUS>'
+
+
+@pytest.mark.parametrize('hub', [{}, {'ramp': '0.3'}, {'start_latency': '0.5'}])
+@pytest.mark.parametrize('steps', [1, 100, 5000])
+def test_a_move_asks_for_the_status_once_in_its_rhythm_and_six_times_more(hub: dict[str, str], steps: int) -> None:
+    world = World(hub=hub).connected()
+    for target in (steps, 0, steps):
+        world.run(1)
+        began = world.now
+        caller = world.ask(MoveFocuser(1, target))
+        world.until(lambda caller=caller: caller.outcome is not None)   # type: ignore[misc]
+        assert len(world.requests(b'<F1GETSTATUS>', began)) <= caller.waited_s / 0.5 + 6

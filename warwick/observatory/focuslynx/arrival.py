@@ -5,26 +5,39 @@ The regular rhythm guarantees that a focuser is never left alone; a few looks mo
 find it sooner. A wrong expectation costs one of those looks, never a wrong answer: what ends a move is decided
 elsewhere, from what the hub says.
 
+The end is expected, in this order: where earlier moves over the same distance ended; where the cruising speed leads to;
+and, once that is past, at the end of a ramp that brings the speed to zero evenly.
+
 All times are in seconds on the caller's clock, positions in counts. A look is dated by the moment its request went out.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-EXTRA_LOOKS = 5
+EXTRA_LOOKS = 4
 """Looks that a move may spend beyond its regular rhythm."""
 
 SHORTEST_GAP_S = 0.02
 """A status exchange takes 17 ms on the wire: asking sooner cannot tell more."""
 
 FIRST_GAP_S = 0.025
-"""The first look at a move of which nothing is known; the following ones grow apart twofold."""
+"""Between the first looks at a move of which nothing is known; they grow apart twofold."""
 
-JITTER_S = 0.002
+FASTEST = 4000.0
+"""No focuser is known to run faster (counts/s). A first move is not looked at before it can have arrived."""
+
+JITTER_S = 0.004
 """How much the duration of one and the same move may vary: an expectation is not made sharper than this."""
 
-REMEMBERED_MOVES = 16
+SAME_SPEED = 0.95
+"""Speeds that differ by less than this factor are the same: positions are whole counts, and looks are not punctual."""
+
+LONGEST_RAMP_S = 0.5
+"""A focuser that takes longer than this to come to rest has not met a ramp: it runs slower than before."""
+
+REMEMBERED_MOVES = 32
 
 
 @dataclass(frozen=True)
@@ -36,34 +49,46 @@ class _Duration:
 
     @property
     def expected_s(self) -> float:
-        """In the middle, so that the uncertainty halves with each repetition."""
+        """In the middle, which halves the uncertainty; or at the end, where a look too early costs more than that."""
+        if self.at_most_s - self.more_than_s <= 2 * JITTER_S:
+            return self.at_most_s
         return (self.more_than_s + self.at_most_s) / 2
+
+    def narrowed(self, by: _Duration) -> _Duration:
+        """What both observations allow; the later one alone if they contradict each other."""
+        more_than_s, at_most_s = max(self.more_than_s, by.more_than_s), min(self.at_most_s, by.at_most_s)
+        return by if more_than_s >= at_most_s else _Duration(more_than_s, at_most_s)
 
 
 class History:
-    """What earlier moves of one focuser teach about the next: how long a distance takes, and the cruising speed."""
+    """What earlier moves of one focuser teach about the next: how long a way takes, and the cruising speed.
+
+    A way has a sign: outward and inward differ by what is done about backlash.
+    """
 
     def __init__(self) -> None:
         self._durations: dict[int, _Duration] = {}
         self._speed: float | None = None
 
-    def expected_s(self, distance: int) -> float | None:
-        """Duration expected for a move over `distance` counts, from the most similar one so far; None if unknown."""
-        if distance in self._durations:
-            return self._durations[distance].expected_s
-        if self._speed is None or not self._durations:
+    def expected_s(self, way: int) -> float | None:
+        """Duration expected for a move by `way` counts, from the most similar one so far; None if unknown."""
+        if way in self._durations:
+            return self._durations[way].expected_s
+        known = min(self._durations, default=None, key=lambda other: (abs(abs(other) - abs(way)), (other > 0) != (way > 0)))
+        if known is None:
             return None
-        known = min(self._durations, key=lambda other: abs(other - distance))
-        return max(self._durations[known].expected_s + (distance - known) / self._speed, 0.0)
+        longer = abs(way) - abs(known)
+        if longer and self._speed is None:
+            return None
+        return max(self._durations[known].at_most_s + (longer / self._speed if self._speed else 0.0), 0.0)
 
-    def learn(self, distance: int, more_than_s: float, at_most_s: float, speed: float | None) -> None:
+    def learn(self, way: int, more_than_s: float, at_most_s: float, speed: float | None) -> None:
         """Remember a completed move, and what repetitions of it have narrowed its duration down to."""
-        known = self._durations.pop(distance, None)
-        if known is not None and known.more_than_s < at_most_s:
-            more_than_s = max(more_than_s, min(known.more_than_s, at_most_s - JITTER_S))
+        seen = _Duration(min(more_than_s, at_most_s), at_most_s)
+        known = self._durations.pop(way, None)
         if len(self._durations) == REMEMBERED_MOVES:
             del self._durations[next(iter(self._durations))]
-        self._durations[distance] = _Duration(min(more_than_s, at_most_s), at_most_s)
+        self._durations[way] = seen if known is None else known.narrowed(seen)
         if speed is not None:
             self._speed = speed
 
@@ -75,45 +100,69 @@ class Arrival:
         self._history = history
         self._rhythm_s = rhythm_s
         self._start = now
-        self._distance = abs(target_counts - counts)
+        self._way = target_counts - counts
         self._target = target_counts
+        self._looks = 0
         self._last = (now, counts)
-        self._speed: float | None = None     # between the last two looks
-        self._fastest: float | None = None   # between any two looks: the best guess at the cruising speed
+        self._speed: float | None = None                        # between the last two looks
+        self._cruise: tuple[float, int, float] | None = None    # time, counts and speed when it last ran evenly
         self._gap_s = FIRST_GAP_S
-        expected_s = history.expected_s(self._distance)
-        self._expected_at = now + (FIRST_GAP_S if expected_s is None else expected_s)
+        expected_s = history.expected_s(self._way)
+        self._expected_at = now + (abs(self._way) / FASTEST if expected_s is None else expected_s)
         self.next_look = min(self._expected_at, now + rhythm_s)
-        self._extra = EXTRA_LOOKS - (self.next_look == self._expected_at)
 
     def seen(self, at: float, counts: int) -> None:
         """The focuser was at `counts`, still on its way, in the look that went out at `at`."""
+        self._looks += 1
         last_at, last_counts = self._last
+        before, self._speed = self._speed, None
         if counts != last_counts and at > last_at:
             self._speed = abs(counts - last_counts) / (at - last_at)
-            self._fastest = max(self._fastest or 0.0, self._speed)
+            if self._is_even(self._speed, before):
+                self._cruise = (at, counts, self._speed)
         self._last = (at, counts)
         self.next_look = self._plan(at)
 
     def arrived(self, at: float) -> None:
         """The look that went out at `at` found the focuser on its target."""
-        self._history.learn(self._distance, self._last[0] - self._start, at - self._start, self._fastest)
+        speed = None if self._cruise is None else self._cruise[2]
+        self._history.learn(self._way, self._last[0] - self._start, at - self._start, speed)
+
+    def _is_even(self, speed: float, before: float | None) -> bool:
+        """Whether the focuser runs at its cruising speed, as far as that is known: as fast as ever, or evenly."""
+        if self._cruise is None or speed >= SAME_SPEED * self._cruise[2]:
+            return True
+        return before is not None and SAME_SPEED <= speed / before <= 1 / SAME_SPEED
 
     def _plan(self, now: float) -> float:
         """Time of the next look after one at `now`."""
         regular = now + self._rhythm_s
         early = max(self._estimate(now), now + SHORTEST_GAP_S)
-        if early >= regular or not self._extra:
-            return regular
-        self._extra -= 1
-        return early
+        affordable = self._looks + 1 <= (early - self._start) / self._rhythm_s + EXTRA_LOOKS
+        return early if early < regular and affordable else regular
 
     def _estimate(self, now: float) -> float:
         """When the focuser should arrive, or, if nothing tells, when another look is worth while."""
         if self._expected_at > now:
             return self._expected_at
-        if self._speed:
-            at, counts = self._last
-            return at + abs(self._target - counts) / self._speed
-        self._gap_s *= 2
-        return now + self._gap_s
+        if self._cruise is None:
+            gap_s, self._gap_s = self._gap_s, self._gap_s * 2
+            return now + gap_s
+        at, counts, cruising = self._cruise
+        straight = at + abs(self._target - counts) / cruising
+        if straight > now:
+            return straight
+        return self._end_of_ramp(now, straight, cruising) or now + self._way_left() / (self._speed or math.inf)
+
+    def _way_left(self) -> float:
+        return abs(self._target - self._last[1]) or 1.0
+
+    def _end_of_ramp(self, now: float, straight: float, cruising: float) -> float | None:
+        """When a focuser comes to rest that slows down evenly and would have arrived at `straight` without; or None.
+
+        An even ramp of duration 2x ends x later than `straight`, and y before its end leaves a way of v y**2 / 4x.
+        """
+        late = now - straight
+        half = late + 2 * self._way_left() / cruising
+        end = straight + half + math.sqrt(half * half - late * late)
+        return end if end - now <= LONGEST_RAMP_S else None

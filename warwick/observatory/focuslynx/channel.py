@@ -33,6 +33,9 @@ from .view import ChannelView
 CONFIG_PACE_S = 5.0
 """How often, at most, the hub's settings are read again while nothing moves: others can change them behind our back."""
 
+JUST_ARRIVED_S = 0.1
+"""A focuser that was seen to arrive so lately is not looked at again before its next move: a sweep has many of them."""
+
 CONFIG_MAX_AGE_S = 10.0
 """Settings that were read longer ago are read again before anything is set in motion: they are what limits it. A motion
 that is asked for a second time wants settings that were read since the first."""
@@ -62,6 +65,7 @@ class Channel:
         """Believe nothing of what was known of the focuser."""
         self._known.forget()
         self._failure: HubError | None = None   # of the last exchange, if it failed
+        self._arrival: Status | None = None     # the last status, if it showed that a move of ours has arrived
         self._config_due = -math.inf
         self._config_failures = 0
         self._poll_due = -math.inf
@@ -198,6 +202,10 @@ class Channel:
         else:
             self._task = Move(self.number, ticket, self._sink, now, self._known.scale, steps, offset, target_steps,
                               self._settings, self._history)
+            if self._arrival is not None and now - self._known.status_at <= JUST_ARRIVED_S \
+                    and not self._config_is_too_old:
+                self._task.status(self._arrival, self._known.status_at, now)
+                self._settle(now)
 
     def zero(self, ticket: Ticket, now: float) -> None:
         """Begin to declare the present position to be step 0."""
@@ -373,6 +381,7 @@ class Channel:
             self._task = None
 
     def _take_status(self, status: Status, sent_at: float, now: float) -> None:
+        self._arrival = None
         checking = self._task is None or self._task.phase is Phase.CHECK
         may_have_moved = self._halting is not None or self._unattended or not checking
         if not self._known.learn_status(status, sent_at, may_have_moved):
@@ -432,6 +441,7 @@ class Channel:
         if self._task.phase is Phase.FAILED and self._halting is None:
             self.stop(None, now)
         elif self._task.phase is Phase.ENDED:
+            self._arrival = self._known.status if self._task.outcome is Outcome.DONE else None
             self._task = None
             if self._known.status is not None and not self._known.moving:
                 self._known.rest()

@@ -57,6 +57,7 @@ class Task:
         self._error: HubError | None = None
         self.went_out = False   # the request is on the wire: whether it took effect is for the hub to say
         self.phase = Phase.CHECK
+        self.outcome: Outcome | None = None
         self.deadline = math.inf
 
     def request(self) -> Request:
@@ -94,6 +95,7 @@ class Task:
         """Give the caller the outcome, unless that has been done."""
         if self.phase is not Phase.ENDED:
             self.phase = Phase.ENDED
+            self.outcome = outcome
             self._sink.resolve(self._ticket, outcome)
 
     def cancel(self, reason: str) -> None:
