@@ -74,9 +74,9 @@ class History:
         """Duration expected for a move by `way` counts, from the most similar one so far; None if unknown."""
         if way in self._durations:
             return self._durations[way].expected_s
-        known = min(self._durations, default=None, key=lambda other: (abs(abs(other) - abs(way)), (other > 0) != (way > 0)))
-        if known is None:
+        if not self._durations:
             return None
+        known = min(self._durations, key=lambda other: (abs(abs(other) - abs(way)), (other > 0) != (way > 0)))
         longer = abs(way) - abs(known)
         if longer and self._speed is None:
             return None
