@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The floor of a daemon: Pyro4 as it comes, with one object. `python3 bare.py PORT [MODULE...]` also imports modules.
+
+`keep(answer)` sets what `report_status()` returns.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import Pyro4
+
+
+class Bare:
+    """Returns what it was given."""
+
+    _answer: Any = None
+
+    @Pyro4.expose
+    def keep(self, answer: Any) -> None:
+        self._answer = answer
+
+    @Pyro4.expose
+    def report_status(self) -> Any:
+        return self._answer
+
+
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+daemon = Pyro4.Daemon(host='127.0.0.1', port=int(sys.argv[1]))
+daemon.register(Bare(), 'bare_focus_daemon')
+daemon.requestLoop()
