@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.environments import ROOT, Environment, pip
+from tests.packaging.environments import ROOT, Environment, once, pip
+from tests.packaging.rpms import Built, Calls, Root, build, copy_clone
 
 # Of a clone, what no distribution is made from
 NOT_SOURCE = shutil.ignore_patterns(
@@ -85,13 +86,44 @@ def foreign_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='session')
 def wheels(tmp_path_factory: pytest.TempPathFactory, sources: Path, foreign_sources: Path) -> dict[str, Path]:
     """The wheels of `focuslynx`, `common` (the stand-in) and `foreign`."""
-    built = {}
-    for name, source in (('focuslynx', sources), ('common', sources / 'common'), ('foreign', foreign_sources)):
-        directory = tmp_path_factory.mktemp(f'wheel-{name}')
-        options = ['--no-index', '--no-deps', '--no-build-isolation', '--wheel-dir', directory]
-        pip(sys.executable, 'wheel', *options, source)
-        built[name], = directory.glob('*.whl')
-    return built
+    def fill(directory: Path) -> None:
+        for name, source in (('focuslynx', sources), ('common', sources / 'common'), ('foreign', foreign_sources)):
+            options = ['--no-index', '--no-deps', '--no-build-isolation', '--wheel-dir', directory / name]
+            pip(sys.executable, 'wheel', *options, source)
+
+    return {wheel.parent.name: wheel for wheel in once(tmp_path_factory, 'wheels', fill).glob('*/*.whl')}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A clone of which every file is committed, as it is in this one."""
+    return copy_clone(tmp_path)
+
+
+@pytest.fixture(scope='session')
+def rpms(tmp_path_factory: pytest.TempPathFactory, libraries: Path) -> Built:
+    """What `make rpm` builds; packages of two commits, the second with another configuration."""
+    return Built(once(tmp_path_factory, 'rpms', lambda directory: build(directory, libraries)))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    """One into which nothing has been installed."""
+    return Root(tmp_path / 'a root')
+
+
+@pytest.fixture
+def calls(root: Root) -> Calls:
+    """Of scriptlets, in `root`."""
+    return Calls(root)
+
+
+@pytest.fixture
+def started(root: Root) -> None:
+    """`root` looks like one whose systemd and udev run."""
+    (root.top / 'run' / 'systemd' / 'system').mkdir(parents=True)
+    (root.top / 'run' / 'udev').mkdir()
+    (root.top / 'run' / 'udev' / 'control').touch()
 
 
 @pytest.fixture(scope='session')

@@ -3,14 +3,34 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """The directory `name`, filled by one of the processes that run this session; the others wait for it."""
+    base = factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        base = base.parent
+    directory, done = base / name, base / f'{name}.done'
+    with open(base / f'{name}.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            assert not directory.exists(), f'{name} could not be made: an earlier test says why'
+            directory.mkdir()
+            fill(directory)
+            done.touch()
+    return directory
 
 
 def clean_variables(**more: str) -> dict[str, str]:

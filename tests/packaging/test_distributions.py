@@ -109,7 +109,8 @@ def test_an_installed_client_finds_its_daemon_silent(environment: Environment, w
     config = {**json.loads((ROOT / 'test.json').read_text()), 'daemon': 'localhost_test5'}
     (environment.directory / 'test.json').write_text(json.dumps(config))
     result = environment.run(environment.directory / 'bin' / 'focus', 'status', FOCUSD_CONFIG_PATH='test.json')
-    assert (result.returncode, result.stderr) == (155, '')
+    assert result.returncode == 155
+    assert result.stderr == 'error: no answer from focusd at 127.0.0.1:9004 (is focusd@test running?)\n'
     assert 'error: unable to communicate with focus daemon' in result.stdout
 
 
@@ -148,7 +149,8 @@ def test_focuslynx_uses_the_names_of_a_foreign_common(foreign: Environment, whee
     )
     assert shown == "foreign_daemon ['127.0.0.1']"
     result = foreign.run(foreign.directory / 'bin' / 'focus', 'status', FOCUSD_CONFIG_PATH=str(path))
-    assert (result.returncode, result.stderr) == (155, '')
+    assert result.returncode == 155
+    assert result.stderr == 'error: no answer from focusd at 127.0.0.1:1 (is focusd@foreign running?)\n'
 
 
 @pytest.mark.parametrize('editable', [False, True], ids=['directory', 'editable'])
