@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/operations.md has every message of the programs, each with its cure, and none that no program says."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from tests.docs.messages import Message, of_file
+from tests.docs.stage import ROOT
+from warwick.observatory.focuslynx.config import SCHEMA
+from warwick.observatory.focuslynx.constants import CommandStatus, FocuserStatus
+from warwick.observatory.focuslynx.hub_settings import SETTINGS
+
+DOCUMENT = (ROOT / 'docs/operations.md').read_text('utf-8')
+CHAPTER = re.split(r'^## ', DOCUMENT.split('\n## Messages\n')[1], flags=re.MULTILINE)[0]
+CODE = [' '.join(text.split()) for text in re.findall(r'`([^`]+)`', CHAPTER)]
+
+SOURCES = [path.relative_to(ROOT) for path in (
+    ROOT / 'focus', ROOT / 'focusd', *sorted((ROOT / 'warwick/observatory/focuslynx').glob('*.py')),
+    *sorted((ROOT / 'common/warwick/observatory/common').glob('*.py')))]
+
+# Place and text, with * for what may differ, and why there needs to be no entry.
+LEFT_OUT = (
+    ('cli_table.py*', '*', 'help texts, which the manual page has'),
+    ('cli_help.py:*', '*', 'help texts, which the manual page has'),
+    ('cli.py:*', 'usage: *', 'usage'),
+    ('cli_line.py:*', '*', 'the live line of a move'),
+    ('cli_screen.py:*', '*', 'the screen of watch'),
+    ('cli_status.py:*', '*', 'the status'),
+    ('cli_move.py:*', 'Channel * stopped at * steps', 'the answer to Ctrl-C'),
+    ('cli_call.py:*', 'report_status returned *', 'of a daemon that is not focusd; it counts as no answer'),
+    ('change.py:*', 'other settings', 'a value that is compared, and never shown'),
+    ('commands.py', '*', 'outcomes, for readers of the code'),
+    ('controller.py', '*', 'states of the line, for readers of the code'),
+    ('daemon_cli.py', 'CONFIG is a JSON file*', 'help texts, which the manual page has'),
+    ('daemon_cli.py:_parser', '*', 'help texts, which the manual page has'),
+    ('daemon_cli.py:_plan', '*', 'what --check shows'),
+    ('hub_settings.py', '[A-Z]* *', 'names of focusers'),
+    ('hub_settings.py', 'unipolar motor (Robo-Focus)', 'a name of a focuser'),
+    ('notify.py:_channel_in_words', '*', 'the state of the service'),
+    ('service.py:run', 'ending: what moves is halted first', 'the state of the service'),
+    ('protocol.py:*', 'a position of * counts cannot be sent: 0 to * can', 'limits are checked before that'),
+    ('reports.py:*', '[A-Z]* *', 'keys of the hub'),
+    ('task.py', '*', 'phases of a task, for readers of the code'),
+    ('_daemon.py:*', 'timeout must be 0 or more seconds, not *', 'an error of a program that calls connect()'),
+    ('_daemon.py:*', '* is served at *', 'what launch() says, which focusd does not use'),
+    ('_daemon.py:*', 'Daemon(*', 'what a debugger shows'),
+    ('_site.py:*', 'no * is called *', 'an AttributeError; the configuration says it in its own words'),
+    ('validation.py:*', '* is not the name of a *', 'the configuration says it in its own words'),
+)
+
+
+@lru_cache(maxsize=1)
+def messages() -> list[Message]:
+    return [message for path in SOURCES for message in of_file(ROOT / path, path.name)]
+
+
+def matches(message: Message, row: tuple[str, str, str]) -> bool:
+    return fnmatchcase(message.place, row[0]) and fnmatchcase(message.text.replace('\0', '?'), row[1])
+
+
+def is_a_description(message: Message) -> bool:
+    """What the manual pages say of keys of the configuration and of settings of the hub."""
+    keys = [text for row in SCHEMA['properties'].values() for text in row.values()]
+    meanings = [word for setting in SETTINGS.values() for word in (setting.meaning, setting.kind.accepts)]
+    return ((message.place == 'config.py' and message.text in keys)
+            or (message.place.startswith('hub_settings.py') and any(message.is_in(meaning) for meaning in meanings)))
+
+
+def test_every_message_of_the_sources_has_an_entry() -> None:
+    missing = [str(message) for message in messages()
+               if not any(matches(message, row) for row in LEFT_OUT) and not is_a_description(message)
+               and not any(message.is_in(code) for code in CODE)]
+    assert not missing, 'without an entry in docs/operations.md:\n' + '\n'.join(missing)
+
+
+def test_what_is_left_out_is_still_there() -> None:
+    for row in LEFT_OUT:
+        assert any(matches(message, row) for message in messages()), row
+
+
+def entries() -> list[str]:
+    """The entries of the chapter, each on one line."""
+    found = re.findall(r'^- (`.*?)(?=^- |^\n|\Z)', CHAPTER, re.DOTALL | re.MULTILINE)
+    return [' '.join(text.split()) for text in found]
+
+
+def test_every_entry_has_a_cure() -> None:
+    assert len(entries()) > 60
+    for entry in entries():
+        assert re.search(r'`.*: .*\*\*Cure:\*\* \S+', entry), entry
+
+
+def test_every_entry_is_of_a_message_that_a_program_can_say() -> None:
+    known = [message for message in messages() if len(message.text.replace('\0', '').split()) > 1]
+    for entry in entries():
+        code = entry.split('`')[1]
+        assert any(message.is_in(code) for message in known), entry
+
+
+def test_every_command_status_has_its_entry_with_its_number() -> None:
+    numbers = [value for name, value in vars(CommandStatus).items() if isinstance(value, int) and value]
+    assert len(numbers) >= 8
+    for number in [*numbers, -100, -101]:
+        assert f'- `{CommandStatus.message(number)}` ({number % 256})' in CHAPTER
+
+
+def test_every_state_of_a_channel_is_explained() -> None:
+    table = DOCUMENT.split('\n## At night\n')[1]
+    for status in range(-1, 4):
+        assert f'| `{FocuserStatus.label(status)}` |' in table
