@@ -62,6 +62,9 @@ def test_an_old_file_loads_unchanged(path: Path) -> None:
     assert (config.serial_baud, type(config.serial_baud)) == (115200, int)
     assert config.soft_step_limits == (-5000, 5000)
     assert config.connect_on_start is False
+    assert config.home_timeout == 2 * config.move_timeout
+    assert config.temperature_probe_required is True
+    assert config.allow_hub_compensation is False
     assert daemon_of(str(path)) is daemons.clasp_focus
 
 
@@ -87,6 +90,19 @@ def test_nobody_may_control_where_no_machine_is_listed(path: Path) -> None:
 def test_the_wish_to_connect_on_start_can_be_given(path: Path) -> None:
     path.write_text(json.dumps(dict(OLD, connect_on_start=True)))
     assert Config(str(path)).connect_on_start is True
+
+
+def test_the_keys_that_are_optional_can_be_given(path: Path) -> None:
+    path.write_text(json.dumps(dict(OLD, home_timeout=12.5, temperature_probe_required=False,
+                                    allow_hub_compensation=True)))
+    config = Config(str(path))
+    assert config.home_timeout == 12.5
+    assert (config.temperature_probe_required, config.allow_hub_compensation) == (False, True)
+
+
+def test_a_thirdlynx_gets_its_baud_rate(path: Path) -> None:
+    path.write_text(json.dumps(dict(OLD, serial_baud=19200)))
+    assert Config(str(path)).serial_baud == 19200
 
 
 def test_a_byte_order_mark_is_ignored(path: Path) -> None:
@@ -132,6 +148,9 @@ WRONG = [
     ('soft_step_limits', [0, 0], 'min must be less than max'),
     ('connect_on_start', 1, 'must be true or false'),
     ('connect_on_start', 'yes', 'must be true or false'),
+    ('home_timeout', 0, 'must be greater than 0'),
+    ('temperature_probe_required', 0, 'must be true or false'),
+    ('allow_hub_compensation', 'no', 'must be true or false'),
 ]
 
 
@@ -163,7 +182,8 @@ def test_an_unknown_key_gets_the_one_that_is_near(path: Path) -> None:
 
 def test_an_unknown_key_that_is_near_none_gets_the_accepted_ones(path: Path) -> None:
     path.write_text(json.dumps(dict(OLD, **{'x y': {}})))
-    assert refusal(path) == '"x y": {}: unknown key, accepted are ' + ', '.join([*OLD, 'connect_on_start'])
+    assert refusal(path) == '"x y": {}: unknown key, accepted are ' + ', '.join(
+        [*OLD, 'connect_on_start', 'home_timeout', 'temperature_probe_required', 'allow_hub_compensation'])
 
 
 def test_several_faults_stand_in_one_line_in_the_order_of_the_keys(path: Path) -> None:

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warwick.observatory.focuslynx.protocol import (
     MAX_COUNTS,
-    Configuration,
     Garbled,
-    GetConfig,
-    GetStatus,
     Halt,
     HubError,
     MoveTo,
@@ -20,9 +19,9 @@ from warwick.observatory.focuslynx.protocol import (
     Reply,
     ReplyReader,
     Request,
-    Status,
     Sync,
 )
+from warwick.observatory.focuslynx.reports import Configuration, GetConfig, GetStatus, Status
 
 STATUS = (b'!\nSTATUS1\nTemp(C)  = +21.7\nCurr Pos = 035000\nTarg Pos = 040000\nIsMoving = 1\nIsHoming = 0\n'
           b'IsHomed  = 1\nFFDetect = 0\nTmpProbe = 1\nRemoteIO = 0\nHnd Ctlr = 0\nReverse  = 0\nEND\n')
@@ -30,8 +29,11 @@ CONFIG = (b'!\nCONFIG1\nNickname = North tube\nMax Pos  = 065535\nDev Typ  = FA\
           b'TempCo B = +0086\nTempCo C = +0086\nTempCo D = +0000\nTempCo E = +0000\nTC Mode  = A\nBLC En   = 0\n'
           b'BLC Stps = +40\nLED Brt  = 075\nTC@Start = 0\nEND\n')
 
-GOOD_STATUS = Status(counts=35000, target_counts=40000, moving=True, temperature_c=21.7, probe_present=True)
-GOOD_CONFIG = Configuration(nickname='North tube', device_type='FA', max_counts=65535, interfering=())
+GOOD_STATUS = Status(counts=35000, target_counts=40000, moving=True, temperature_c=21.7, probe_present=True,
+                     homing=False, homed=True, reverse=False, hand_controller=False, remote=False)
+GOOD_CONFIG = Configuration(
+    nickname='North tube', device_type='FA', max_counts=65535, compensating=False, compensates_at_start=False,
+    backlash=False, backlash_steps=40, slot='A', coefficients=(86, 86, 86, 0, 0), led=75)
 
 
 def read(request: Request, data: bytes, **options: bool) -> Reply | None:
@@ -80,7 +82,6 @@ def test_a_word_is_read(request_: Request, wire: bytes, word: str) -> None:
 @pytest.mark.parametrize(('old', 'new'), [
     (b'\n', b'\r\n'),
     (b'STATUS1', b'STATUS'),
-    (b'Reverse  = 0\n', b''),
     (b'IsHoming = 0\n', b''),
     (b'END', b'Home@Str = 1\nEND'),
     (b'END', b'something that nobody knows\nEND'),
@@ -95,11 +96,25 @@ def test_a_status_report_may_differ_in_what_does_not_matter(old: bytes, new: byt
     assert read(GetStatus(1), STATUS.replace(old, new)) == GOOD_STATUS
 
 
+def test_the_motor_direction_is_unknown_where_it_is_not_reported() -> None:
+    assert read(GetStatus(1), STATUS.replace(b'Reverse  = 0\n', b'')) == replace(GOOD_STATUS, reverse=None)
+
+
+@pytest.mark.parametrize(('line', 'without', 'field'), [
+    (b'TC Mode  = A\n', b'', 'slot'),
+    (b'TC Mode  = A', b'TC Mode  = ', 'slot'),
+    (b'TC Mode  = A', b'TC Mode  = F', 'slot'),
+    (b'LED Brt  = 075\n', b'', 'led'),
+    (b'BLC Stps = +40', b'BLC Stps = 4x', 'backlash_steps'),
+])
+def test_what_is_not_needed_may_be_missing_from_a_configuration(line: bytes, without: bytes, field: str) -> None:
+    assert line in CONFIG
+    assert read(GetConfig(1), CONFIG.replace(line, without)) == replace(GOOD_CONFIG, **{field: None})   # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(('old', 'new'), [
     (b'CONFIG1', b'CONFIG'),
-    (b'TC Mode  = A', b'TC Mode  = '),
     (b'END', b'Home@Str = 1\nEND'),
-    (b'LED Brt  = 075\n', b''),
     (b'Dev Typ ', b'Dev Type'),
     (b'Max Pos  = 065535', b'Max Pos = 65535'),
 ])

@@ -33,14 +33,14 @@ def test_firmware_that_omits_the_word_is_believed_after_a_look() -> None:
     assert len(world.requests(b'SCCP')) == 1
 
 
-def test_a_homing_type_refuses_and_stays_usable() -> None:
+def test_a_focuser_with_a_home_switch_is_not_zeroed_and_stays_usable() -> None:
     world = World(hub={'type': 'OE'}).connected()
     world.do(MoveFocuser(1, 400))
-    assert world.do(SetZero(1)) is Outcome.FAILED
+    assert world.do(SetZero(1)) is Outcome.NOT_SUPPORTED
     assert world.view(1).status == FocuserStatus.Idle
     assert world.view(1).current_steps == 400
-    assert len(world.requests(b'SCCP')) == 1
-    assert world.logged('zero failed: the hub refused <F1SCCP062720>: ER=1')
+    assert world.requests(b'SCCP') == []
+    assert world.logged('zero refused: the focuser (OE, Optec TCF-S Classic, converted) finds its zero by its home')
 
 
 def test_a_focuser_in_motion_is_not_zeroed() -> None:

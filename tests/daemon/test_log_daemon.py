@@ -153,7 +153,7 @@ def test_no_call_poll_or_stop_waits_for_the_observatory_log(
     assert daemon.stop() == 0
     assert last.wait() != SUCCEEDED
     assert not simulator.control.get('2.moving'), 'the end of the process did not wait either'
-    assert 'Traceback' not in daemon.errors
+    assert 'Traceback' not in daemon.log and daemon.errors == ''
 
 
 def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_journal(
@@ -167,6 +167,26 @@ def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_jou
     assert daemon.log.count('disconnected on request') == 3
 
 
+def test_each_event_is_once_on_standard_output_and_once_in_the_observatory_log(
+        hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+    hanging_log.call('release')
+    daemon = logging_daemon({'port': hanging_log.port})
+    assert daemon.call('initialize') == SUCCEEDED
+    move = daemon.begin('set_focus', 1, 45000)
+    eventually(lambda: daemon.state(1) == MOVING)
+    assert daemon.call('stop_channel', 1) == SUCCEEDED
+    assert move.wait() != SUCCEEDED
+    assert daemon.stop() == 0
+    taken = hanging_log.read()
+    assert {table for _, table, _ in taken} == {'focus_test'}
+    printed = [line.split(' ', 1)[1] for line in daemon.log.splitlines()]
+    assert printed == [f'{level}: {message}' for level, _, message in taken]
+    levels = {'serves at': 'info', 'connected to the hub': 'info', 'steps requested': 'info', 'stop requested': 'info',
+              'steps stopped at': 'warning', 'disconnected on request': 'info', 'ends': 'info'}
+    assert [level for level, _, message in taken] == list(levels.values())
+    assert all(words in message for words, (_, _, message) in zip(levels, taken))
+
+
 def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
         hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
     daemon = logging_daemon({'port': hanging_log.port, 'timeout': FOR_EVER})
@@ -175,7 +195,7 @@ def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
     with daemon.proxy() as proxy:
         assert [proxy.stop_channel(1) for _ in range(stops)] == [SUCCEEDED] * stops
     assert hanging_log.read() == []
-    assert daemon.log.count('stop') == 0, 'the journal has what the log daemon has been given'
+    assert daemon.log.count('channel 1: stop requested') == stops, 'standard output has each at once'
     hanging_log.call('release')
 
     def reports() -> list[str]:
@@ -216,8 +236,8 @@ def test_lines_that_never_got_through_are_counted_at_the_end(
     daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
     assert daemon.stop() == 0
-    # It serves, is connected, disconnects, ends; the first is on its way for ever, and in the journal.
-    assert '4 log lines did not get through' in daemon.errors
+    # It serves, is connected, disconnects, ends
+    assert '4 log lines did not get through' in daemon.log
 
 
 # The queue by itself

@@ -52,11 +52,6 @@ def test_a_missing_configuration_is_one_line_and_exit_1(tmp_path: Path) -> None:
     assert 'none.json' in result.stderr
 
 
-def test_without_an_argument_the_usage_is_shown() -> None:
-    result = run_focusd()
-    assert (result.returncode, result.stderr) == (2, 'usage: focusd CONFIG.json\n')
-
-
 def test_a_second_daemon_on_the_same_address_says_so_and_ends(daemon: Daemon, tmp_path: Path) -> None:
     second = run_focusd(str(daemon.config), environment=daemon.environment)
     assert second.returncode == 1
@@ -130,7 +125,7 @@ def test_a_closed_standard_output_does_not_disturb_the_daemon(start: Callable[..
     assert process.stdout is not None
     process.stdout.close()
     try:
-        eventually(lambda: _answers(daemon))
+        eventually(lambda: answers(daemon))
         assert daemon.call('initialize') == SUCCEEDED
         assert daemon.call('set_focus', 1, 100) == SUCCEEDED
         assert daemon.call('set_focus', 1, 0) == SUCCEEDED
@@ -139,7 +134,7 @@ def test_a_closed_standard_output_does_not_disturb_the_daemon(start: Callable[..
         assert process.wait(20) == 0
 
 
-def _answers(daemon: Daemon) -> bool:
+def answers(daemon: Daemon) -> bool:
     try:
         return bool(daemon.status())
     except Exception:

@@ -19,7 +19,9 @@ from tests.simulator.harness import eventually
 DISABLED, DISCONNECTED, ERROR, INITIALIZING, IDLE, MOVING = range(6)
 
 KEYS = {'status': int, 'status_label': str, 'temperature': float, 'current_steps': int, 'target_steps': int,
-        'requested_steps': int, 'min_steps': int, 'max_steps': int, 'nickname': str, 'device_type': str, 'error': str}
+        'requested_steps': int, 'min_steps': int, 'max_steps': int, 'nickname': str, 'device_type': str, 'error': str,
+        'failure': str, 'homed': bool, 'compensating': bool}
+USUALLY_NONE = ('error', 'failure', 'homed')
 
 
 def test_a_life_from_connecting_to_disconnecting(start: Callable[..., Daemon]) -> None:
@@ -49,7 +51,7 @@ def test_the_status_has_every_key_and_only_json_types(daemon: Daemon) -> None:
     for key, kind in KEYS.items():
         for n in (1, 2):
             value = status[f'{key}_{n}']
-            assert value is None if key == 'error' else type(value) is kind, key
+            assert value is None if key in USUALLY_NONE else type(value) is kind, key
     assert (status['status_label_1'], status['nickname_1'], status['device_type_1']) == ('IDLE', 'FocusLynx Foc1', 'FA')
     assert (status['min_steps_1'], status['max_steps_1']) == (-50000, 50000)
 
@@ -132,7 +134,8 @@ def test_control_is_refused_to_others_and_a_query_is_not(start: Callable[..., Da
     daemon = start(control_machines=['Elsewhere'], connect_on_start=True)
     eventually(lambda: daemon.state(1) == IDLE)
     for method, arguments in (('set_focus', (1, 100)), ('set_focus', (7, 'x')), ('reset_home_position', (1,)),
-                              ('stop_channel', (1,)), ('initialize', ()), ('shutdown', ()), ('shutdown', (1, 2))):
+                              ('stop_channel', (1,)), ('initialize', ()), ('shutdown', ()), ('shutdown', (1, 2)),
+                              ('home', (1,)), ('center', (1,)), ('configure', (1, 'led', 5))):
         assert daemon.call(method, *arguments) == INVALID_IP
     assert (daemon.state(1), daemon.steps(1)) == (IDLE, 0)
 
@@ -143,11 +146,12 @@ def test_commands_without_a_connection_say_so(start: Callable[..., Daemon]) -> N
         assert daemon.call(method, *arguments) == NOT_AVAILABLE
 
 
-def test_nothing_but_the_six_methods_is_exposed(daemon: Daemon) -> None:
+def test_nothing_but_the_ten_methods_is_exposed(daemon: Daemon) -> None:
     with daemon.proxy() as proxy:
         proxy._pyroBind()
         assert proxy._pyroMethods == {
-            'report_status', 'set_focus', 'reset_home_position', 'stop_channel', 'initialize', 'shutdown'}
+            'report_status', 'set_focus', 'reset_home_position', 'stop_channel', 'initialize', 'shutdown',
+            'hub_info', 'home', 'center', 'configure'}
         assert not proxy._pyroAttrs
     with Pyro4.Proxy(f'PYRO:Pyro.Daemon@127.0.0.1:{daemon.port}') as pyro:
         assert [name for name in pyro.registered() if name != 'Pyro.Daemon'] == [OBJECT_ID]

@@ -14,17 +14,14 @@ from typing import Callable
 
 from warwick.observatory.focuslynx.protocol import (
     MAX_LINE,
-    Configuration,
-    GetConfig,
-    GetStatus,
     Halt,
     HubError,
     MoveTo,
     ReplyReader,
     Request,
-    Status,
     Sync,
 )
+from warwick.observatory.focuslynx.reports import Configuration, GetConfig, GetStatus, Status
 from warwick.observatory.focuslynx.simulator.model import Hub
 
 MOST_HELD_BYTES = 128 * 1024

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from warwick.observatory.focuslynx import channel, controller, exchange, halting, motion, settings, view
+from warwick.observatory.focuslynx import channel, controller, exchange, halting, settings, task, view
 from warwick.observatory.focuslynx.commands import Outcome
-from warwick.observatory.focuslynx.motion import Move, Phase
-from warwick.observatory.focuslynx.protocol import HubError, MoveTo, ReplyReader, Request, Status
+from warwick.observatory.focuslynx.motion import Move
+from warwick.observatory.focuslynx.protocol import HubError, MoveTo, ReplyReader, Request
+from warwick.observatory.focuslynx.reports import Status
+from warwick.observatory.focuslynx.task import Phase
 
 Patches = list[tuple[Any, str, Any]]
 
@@ -119,12 +121,12 @@ def settings_are_read_only_once() -> Patches:
 
 
 def a_caller_is_not_told_of_a_lost_link() -> Patches:
-    def cancel(self: motion.Task, reason: str) -> None:
+    def cancel(self: task.Task, reason: str) -> None:
         if not reason.startswith('failed'):
             real(self, reason)
 
-    real = motion.Task.cancel
-    return [(motion.Task, 'cancel', cancel)]
+    real = task.Task.cancel
+    return [(task.Task, 'cancel', cancel)]
 
 
 def only_one_motor_is_secured() -> Patches:

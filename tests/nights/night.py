@@ -15,7 +15,16 @@ from dataclasses import dataclass
 
 from tests.core.world import Caller, World
 from warwick.observatory.focuslynx.channel import CONFIG_MAX_AGE_S
-from warwick.observatory.focuslynx.commands import Command, Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
+from warwick.observatory.focuslynx.commands import (
+    Command,
+    Connect,
+    Disconnect,
+    Inquire,
+    MoveFocuser,
+    Outcome,
+    SetZero,
+    Stop,
+)
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.controller import Controller
 from warwick.observatory.focuslynx.settings import Settings
@@ -394,7 +403,7 @@ class Night(World):
             for n in (1, 2):
                 ours = self.hub.focusers[n].moving and self.hub.focusers[n].target == self._commanded.get(n)
                 self._require(not ours or self._spoilt, f'disconnected, but the motor of channel {n} runs')
-        if outcome is not Outcome.DONE or isinstance(command, (Connect, Disconnect)):
+        if outcome is not Outcome.DONE or isinstance(command, (Connect, Disconnect, Inquire)):
             return
         # Between the report and the news of it something else may have begun, that nobody can know of yet.
         if self.now - self._disturbed_at[command.channel] < 5.0:

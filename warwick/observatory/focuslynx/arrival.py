@@ -69,6 +69,7 @@ class History:
     def __init__(self) -> None:
         self._durations: dict[int, _Duration] = {}
         self._speed: float | None = None
+        self._speed_way = 0   # the way on which that was seen: a short one has none of its own
 
     def expected_s(self, way: int) -> float | None:
         """Duration expected for a move by `way` counts, from the most similar one so far; None if unknown."""
@@ -80,7 +81,11 @@ class History:
         longer = abs(way) - abs(known)
         if longer and self._speed is None:
             return None
-        return max(self._durations[known].at_most_s + (longer / self._speed if self._speed else 0.0), 0.0)
+        return max(self._durations[known].expected_s + (longer / self._speed if self._speed else 0.0), 0.0)
+
+    def knows(self, way: int) -> bool:
+        """Whether just that way has been made before."""
+        return way in self._durations
 
     def learn(self, way: int, more_than_s: float, at_most_s: float, speed: float | None) -> None:
         """Remember a completed move, and what repetitions of it have narrowed its duration down to."""
@@ -89,8 +94,8 @@ class History:
         if len(self._durations) == REMEMBERED_MOVES:
             del self._durations[next(iter(self._durations))]
         self._durations[way] = seen if known is None else known.narrowed(seen)
-        if speed is not None:
-            self._speed = speed
+        if speed is not None and abs(way) >= self._speed_way / 2:
+            self._speed, self._speed_way = speed, abs(way)
 
 
 class Arrival:
@@ -108,6 +113,7 @@ class Arrival:
         self._cruise: tuple[float, int, float] | None = None    # time, counts and speed when it last ran evenly
         self._gap_s = FIRST_GAP_S
         expected_s = history.expected_s(self._way)
+        self._well_known = history.knows(self._way)
         self._expected_at = now + (abs(self._way) / FASTEST if expected_s is None else expected_s)
         self.next_look = min(self._expected_at, now + rhythm_s)
 
@@ -143,16 +149,16 @@ class Arrival:
 
     def _estimate(self, now: float) -> float:
         """When the focuser should arrive, or, if nothing tells, when another look is worth while."""
-        if self._expected_at > now:
+        if self._expected_at > now and (self._well_known or self._cruise is None):
             return self._expected_at
         if self._cruise is None:
             gap_s, self._gap_s = self._gap_s, self._gap_s * 2
             return now + gap_s
         at, counts, cruising = self._cruise
         straight = at + abs(self._target - counts) / cruising
-        if straight > now:
-            return straight
-        return self._end_of_ramp(now, straight, cruising) or now + self._way_left() / (self._speed or math.inf)
+        if straight <= now:
+            straight = self._end_of_ramp(now, straight, cruising) or now + self._way_left() / (self._speed or math.inf)
+        return min(straight, self._expected_at) if self._expected_at > now else straight
 
     def _way_left(self) -> float:
         return abs(self._target - self._last[1]) or 1.0

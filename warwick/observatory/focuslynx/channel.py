@@ -8,33 +8,39 @@ view that leaves the channel is in signed steps.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from .arrival import History
-from .commands import Outcome, Sink, Ticket
+from .change import Setting
+from .commands import Configure, Outcome, Sink, Ticket
 from .constants import FocuserStatus
 from .halting import Halting
+from .homing import Homing
+from .hub_settings import has_home_switch, in_words
 from .knowledge import Knowledge
-from .motion import Move, Phase, Task, Zero
-from .protocol import (
-    Configuration,
-    Garbled,
-    GetConfig,
-    GetStatus,
-    Halt,
-    HubError,
-    Refused,
-    Reply,
-    Request,
-    Status,
-)
+from .motion import Move
+from .protocol import Garbled, Halt, HubError, Refused, Reply, Request
+from .reports import Compensation, Configuration, GetConfig, GetStatus, Status
 from .settings import Settings
-from .view import ChannelView
+from .task import Motion, Phase, Task
+from .view import ChannelView, Reports
+from .zero import Zero
+
+NO_FOCUSER = 'ZZ'
+
+OFFLINE = 'not connected: the daemon was not asked to connect'
+
+UNHOMED = 'the focuser has not found its home switch, and its position is not known (IsHomed = 0): home it'
 
 CONFIG_PACE_S = 5.0
 """How often, at most, the hub's settings are read again while nothing moves: others can change them behind our back."""
 
 JUST_ARRIVED_S = 0.1
 """A focuser that was seen to arrive so lately is not looked at again before its next move: a sweep has many of them."""
+
+ASIDE_S = 0.15
+"""The settings of a moving focuser are read when the next look at it is so far away: this delays no look, and the next
+move need not wait for them."""
 
 CONFIG_MAX_AGE_S = 10.0
 """Settings that were read longer ago are read again before anything is set in motion: they are what limits it. A motion
@@ -52,12 +58,13 @@ class Channel:
         self._settings = settings
         self._sink = sink
         self._history = History()
-        self._known = Knowledge(settings.soft_step_limits)
+        self._known = Knowledge(settings)
         self._task: Task | None = None
         self._halting: Halting | None = None
         self._unattended = unattended               # a motion of ours lost its supervision and may still run
         self._logged_trouble: str | None = None
-        self._down: str | None = 'not connected'  # why there is no line to the hub, None while there is one
+        self._failure_told: str | None = None       # why the last command that has ended failed
+        self._down: str | None = OFFLINE   # why there is no line to the hub, None while there is one
         self._down_status = FocuserStatus.Disabled
         self._forget()
 
@@ -80,29 +87,34 @@ class Channel:
         known = self._known
         config, report, scale = known.config, known.status, known.scale
         if config is None or report is None or scale is None:
-            return ChannelView(status=status, as_of=now, error=trouble)
+            return ChannelView(status=status, as_of=now, error=trouble, failure=self._failure_told)
         if self._silent(now):
-            return ChannelView(status=status, as_of=now, error=trouble,
+            return ChannelView(status=status, as_of=now, error=trouble, failure=self._failure_told,
                                nickname=config.nickname, device_type=config.device_type)
-        good_until = math.inf if self.motor_may_run else self._good_until
-        if status < FocuserStatus.Idle:
-            return ChannelView(status=status, as_of=self._known.status_at, good_until=good_until, error=trouble,
-                               nickname=config.nickname, device_type=config.device_type)
-        target_counts, requested_counts = known.target_counts, known.requested_counts
-        if isinstance(self._task, Move):
-            target_counts = requested_counts = self._task.target_counts
-        return ChannelView(
+        certain = ChannelView(
             status=status,
-            as_of=self._known.status_at,
-            good_until=good_until,
+            as_of=known.status_at,
+            good_until=math.inf if self.motor_may_run else self._good_until,
+            error=trouble,
+            failure=self._failure_told,
+            nickname=config.nickname,
+            device_type=config.device_type,
+            homed=report.homed if has_home_switch(config.device_type) else None,
+            compensating=config.compensating,
+            reports=Reports(config, report, known.compensation))
+        if status < FocuserStatus.Idle:
+            return certain
+        target_counts, requested_counts = known.target_counts, known.requested_counts
+        if isinstance(self._task, Motion):
+            target_counts = requested_counts = self._task.target_counts
+        return replace(
+            certain,
             temperature_c=report.temperature_c,
             current_steps=scale.steps(report.counts),
             target_steps=scale.steps(target_counts),
             requested_steps=scale.steps(requested_counts),
             min_steps=scale.min_steps,
-            max_steps=scale.max_steps,
-            nickname=config.nickname,
-            device_type=config.device_type)
+            max_steps=scale.max_steps)
 
     def usable(self, now: float) -> bool:
         """Whether the focuser answers and can be commanded."""
@@ -122,13 +134,24 @@ class Channel:
             if self._known.config is None or self._known.status is None:
                 return FocuserStatus.Initializing, 'waiting for the first report of the hub'
             return FocuserStatus.Error, 'there is no fresh report from the hub'
-        if self.motor_may_run or isinstance(self._task, Move):
+        if self.motor_may_run or isinstance(self._task, Motion):
             return FocuserStatus.Moving, None
-        if self._known.config.interfering:
-            return FocuserStatus.Error, '; '.join(self._known.config.interfering)
-        if not self._known.status.probe_present:
+        if self._known.interfering:
+            return FocuserStatus.Error, '; '.join(self._known.interfering)
+        if not self._settings.sees_focuser(self._known.status.probe_present):
             return FocuserStatus.Disconnected, 'no focuser is plugged into this channel (no temperature probe)'
+        if self._known.config.device_type == NO_FOCUSER and not self._settings.temperature_probe_required:
+            return FocuserStatus.Disconnected, f'no focuser is configured on this channel (Dev Typ = {NO_FOCUSER})'
+        if not self._known.moving and self._unhomed:
+            return FocuserStatus.Error, UNHOMED
         return (FocuserStatus.Moving if self._known.moving else FocuserStatus.Idle), None
+
+    @property
+    def _unhomed(self) -> bool:
+        """Whether the focuser has a home switch and has not found it: its counts then say nothing."""
+        known = self._known
+        return (known.config is not None and known.status is not None and known.status.homed is False
+                and has_home_switch(known.config.device_type))
 
     @property
     def _good_until(self) -> float:
@@ -141,7 +164,7 @@ class Channel:
     @property
     def motor_may_run(self) -> bool:
         """Whether a motion that we commanded may be under way."""
-        return self._unattended or (isinstance(self._task, Move) and self._task.went_out)
+        return self._unattended or (isinstance(self._task, Motion) and self._task.went_out)
 
     # The line to the hub
 
@@ -154,7 +177,7 @@ class Channel:
             self._unattended = self.motor_may_run
             if self._task is not None:
                 self._task.cancel(f'failed: {reason}')
-                self._task = None
+                self._release()
             if self._halting is not None:
                 for ticket in self._halting.waiting():
                     self._sink.resolve(ticket, Outcome.FAILED)
@@ -190,18 +213,18 @@ class Channel:
 
     def move(self, steps: int, offset: bool, ticket: Ticket, now: float) -> None:
         """Begin a move to `steps`, or by `steps` from the present target with `offset`."""
-        if not self.usable(now) or self._known.scale is None:
+        scale = self._known.scale
+        if not self.usable(now) or scale is None:
             self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
             return
-        target_steps = self._known.scale.steps(self._known.target_counts)
-        if not self._known.scale.allows(target_steps + steps if offset else steps):
+        target_steps = scale.steps(self._known.target_counts)
+        if not scale.allows(target_steps + steps if offset else steps):
             self._sink.resolve(ticket, Outcome.OUTSIDE_LIMITS)
-        elif self._busy:
-            self._log('error', f'move refused: the channel is {self._busy}')
-            self._sink.resolve(ticket, Outcome.FAILED)
+        elif self._busy and not (self._task is None and self._halting is None and self._known.compensating):
+            self._refuse('move', f'the channel is {self._busy}', ticket)
         else:
-            self._task = Move(self.number, ticket, self._sink, now, self._known.scale, steps, offset, target_steps,
-                              self._settings, self._history)
+            self._task = Move(self.number, ticket, self._sink, now, scale, steps, offset, target_steps, self._settings,
+                              self._history, self._known.compensating, self._known.digits)
             if self._arrival is not None and now - self._known.status_at <= JUST_ARRIVED_S \
                     and not self._config_is_too_old:
                 self._task.status(self._arrival, self._known.status_at, now)
@@ -209,14 +232,45 @@ class Channel:
 
     def zero(self, ticket: Ticket, now: float) -> None:
         """Begin to declare the present position to be step 0."""
-        if not self.usable(now) or self._known.scale is None:
+        config, scale = self._known.config, self._known.scale
+        if not self.usable(now) or scale is None or config is None:
             self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif has_home_switch(config.device_type):
+            self._refuse('zero', f'the focuser ({config.device_type}, {in_words(config.device_type)}) finds its zero '
+                                 f'by its home switch: use home', ticket, Outcome.NOT_SUPPORTED)
         elif self._busy:
-            self._log('error', f'zero refused: the channel is {self._busy}')
-            self._sink.resolve(ticket, Outcome.FAILED)
+            self._refuse('zero', f'the channel is {self._busy}', ticket)
         else:
-            self._task = Zero(self.number, ticket, self._sink, now, self._known.scale,
-                              self._settings.home_reset_timeout_s)
+            self._task = Zero(self.number, ticket, self._sink, now, scale, self._settings)
+
+    def home(self, ticket: Ticket, now: float) -> None:
+        """Begin to seek the home switch. Not having found it yet is no obstacle."""
+        config, status, scale = self._known.config, self._known.status, self._known.scale
+        lost = self._unhomed and not self._known.moving and not self._silent(now) and not self._known.interfering \
+            and self._down is None
+        if config is None or status is None or scale is None or not (self.usable(now) or lost):
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif not has_home_switch(config.device_type):
+            self._refuse('homing', f'the focuser ({config.device_type}, {in_words(config.device_type)}) has no home '
+                                   f'switch: use zero', ticket, Outcome.NOT_SUPPORTED)
+        elif self._busy:
+            self._refuse('homing', f'the channel is {self._busy}', ticket)
+        else:
+            self._task = Homing(self.number, ticket, self._sink, now, scale, self._settings, status.counts)
+
+    def configure(self, command: Configure, ticket: Ticket, now: float) -> None:
+        """Begin to change a setting of the hub: also on a channel in error, which may be the way out of it."""
+        if self._down is not None or self._known.config is None or self._silent(now):
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif self._task is not None or self._halting is not None:
+            self._refuse(command.setting.key, f'the channel is {self._busy or "being halted"}', ticket)
+        else:
+            self._task = Setting(self.number, ticket, self._sink, now, command.setting, command.value)
+
+    def _refuse(self, what: str, why: str, ticket: Ticket, outcome: Outcome = Outcome.FAILED) -> None:
+        self._failure_told = f'{what} refused: {why}'
+        self._log('error', self._failure_told)
+        self._sink.resolve(ticket, outcome)
 
     def stop(self, ticket: Ticket | None, now: float) -> None:
         """Halt, whatever the channel is doing and whatever is known of it."""
@@ -225,7 +279,7 @@ class Channel:
         if ticket is not None:
             self._log('info', 'stop requested')
             self._halting.join(ticket, now)
-        if isinstance(self._task, Move):
+        if isinstance(self._task, Motion):
             self._drop_task('stopped before it began')
 
     def secure(self, now: float) -> bool:
@@ -256,6 +310,21 @@ class Channel:
         return self._halting is not None
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to do on this channel but to poll it."""
+        return self._task is None and self._halting is None and not self._known.wants_config and not self.failures
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether a motion of ours is being followed."""
+        return isinstance(self._task, Motion) and self._task.phase is Phase.WATCH
+
+    @property
+    def may_be_silent(self) -> bool:
+        """Whether a change is under way that restarts the channel: then silence does not mean that the hub is lost."""
+        return isinstance(self._task, Setting) and self._task.restarts
+
+    @property
     def halts_first(self) -> bool:
         """Whether the HALT that is due is the first one: it does not even wait for a HALT of the other channel."""
         return self._halting is not None and self._halting.first
@@ -274,6 +343,8 @@ class Channel:
             due, request = self._task.wanted()
             if self._config_is_too_old:
                 request = GetConfig(self.number)
+            elif self._task.phase is Phase.WATCH and self._config_due <= now < due - ASIDE_S:
+                due, request = now, GetConfig(self.number)
         elif self._config_due <= self._poll_due:
             due, request = self._poll_due, GetConfig(self.number)
         else:
@@ -297,7 +368,11 @@ class Channel:
                                          f'{config.max_counts}'), now)
             return
         if isinstance(reply, Configuration):
-            self._take_config(reply, now - sent_at, now)
+            self._take_config(reply, sent_at, now)
+        elif isinstance(reply, Compensation):
+            self._known.compensation = reply
+            if self._task is not None:
+                self._task.settings(reply, sent_at, now)
         elif isinstance(reply, Status):
             # Only this ends a row of failures: a channel that answers everything else still does not say where it is.
             self._failure = None
@@ -349,11 +424,11 @@ class Channel:
     def _config_is_too_old(self) -> bool:
         """Whether the settings have to be read again before the task sets anything in motion."""
         task = self._task
-        if task is None or task.phase not in (Phase.CHECK, Phase.SEND):
+        if task is None or task.phase not in (Phase.CHECK, Phase.SEND) or isinstance(task, Setting):
             return False
         return self._known.config_at < (task.began if task.went_out else task.began - CONFIG_MAX_AGE_S)
 
-    def _take_config(self, config: Configuration, took_s: float, now: float) -> None:
+    def _take_config(self, config: Configuration, sent_at: float, now: float) -> None:
         before = self._known.learn_config(config, now)
         if before is None:
             return
@@ -361,24 +436,28 @@ class Channel:
             self._log('warning', f'Max Pos of the hub changed from {before.max_counts} to {config.max_counts}: '
                                  f'all positions in steps have shifted')
             self._give_up_task('the range of the hub has changed')
-        if config.interfering:
-            self._give_up_task(config.interfering[0])
+        if before.compensating and not config.compensating and not isinstance(self._task, Setting):
+            self._log('warning', 'temperature compensation is off now: a halt ends it')
+        if self._known.interfering:
+            self._give_up_task(self._known.interfering[0])
         self._config_failures = 0
-        self._config_due = now + (0 if config.interfering else max(CONFIG_PACE_S, 10 * took_s))
+        self._config_due = now + (0 if self._known.interfering else max(CONFIG_PACE_S, 10 * (now - sent_at)))
+        if self._task is not None:
+            self._task.settings(config, sent_at, now)
 
     def _give_up_task(self, reason: str) -> None:
         """What the task was built on has changed: end it, and halt a motor that may run."""
-        if isinstance(self._task, Move) and self._task.went_out:
+        if isinstance(self._task, Motion) and self._task.went_out:
             self._task.give_up(f'given up: {reason}')
-        elif self._task is not None:
+        elif self._task is not None and not isinstance(self._task, Setting):
             self._task.cancel(f'given up: {reason}')
-            self._task = None
+            self._release()
 
     def _drop_task(self, reason: str) -> None:
         """Give up what has not reached the wire yet."""
         if self._task is not None and not self._task.went_out:
             self._task.cancel(reason)
-            self._task = None
+            self._release()
 
     def _take_status(self, status: Status, sent_at: float, now: float) -> None:
         self._arrival = None
@@ -396,9 +475,14 @@ class Channel:
         if checking:
             news = self._known.follow_outside_motion()
             if news is not None:
-                self._log('warning', news)
+                self._log('info' if self._known.compensating else 'warning', news)
         if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):
             self._task.status(status, sent_at, now)
+
+    def _release(self) -> None:
+        """The task has ended."""
+        assert self._task is not None
+        self._failure_told, self._task = self._task.failure, None
 
     def _halted(self, status: Status) -> None:
         """A status after HALT shows the motor at rest."""
@@ -409,13 +493,15 @@ class Channel:
         self._halting = None
         self._unattended = False
         self._known.rest()
-        if isinstance(self._task, Move) and self._task.went_out:
+        if self._known.compensating:
+            self._config_due = -math.inf   # HALT has ended that as well
+        if isinstance(self._task, Motion) and self._task.went_out:
             if self._task.phase is Phase.FAILED:
                 self._log('info', f'halted at {where}')
                 self._task.finish(Outcome.FAILED)
             else:
                 self._task.cancel(f'stopped at {where}')
-            self._task = None
+            self._release()
         elif worth_a_line:
             self._log('info', f'stopped at {where}')
         for ticket in tickets:
@@ -429,10 +515,10 @@ class Channel:
             self._log('error', f'the hub did not confirm the halt: {self._failure or "the motor still runs"}')
         for ticket in tickets:
             self._sink.resolve(ticket, Outcome.FAILED)
-        if isinstance(self._task, Move) and self._task.went_out:
+        if isinstance(self._task, Motion) and self._task.went_out:
             self._task.finish(Outcome.FAILED)
             self._unattended = True
-            self._task = None
+            self._release()
 
     def _settle(self, now: float) -> None:
         """Draw the consequences of what a task has decided."""
@@ -441,8 +527,11 @@ class Channel:
         if self._task.phase is Phase.FAILED and self._halting is None:
             self.stop(None, now)
         elif self._task.phase is Phase.ENDED:
-            self._arrival = self._known.status if self._task.outcome is Outcome.DONE else None
-            self._task = None
+            self._arrival = None
+            if isinstance(self._task, Move) and self._task.outcome is Outcome.DONE:
+                self._arrival = self._known.status
+                self._known.digits = self._task.digits
+            self._release()
             if self._known.status is not None and not self._known.moving:
                 self._known.rest()
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, Union
 
+from .hub_settings import HubSetting, Value
+
 
 class Outcome(Enum):
     """How a command ended, in words that do not depend on the numbers of the Pyro interface."""
@@ -17,6 +19,7 @@ class Outcome(Enum):
     OUTSIDE_LIMITS = 'outside limits'
     NOT_CONNECTED = 'not connected'
     ALREADY_CONNECTED = 'already connected'
+    NOT_SUPPORTED = 'not supported'
 
 
 class Ticket:
@@ -54,13 +57,34 @@ class SetZero:
 
 
 @dataclass(frozen=True)
+class Home:
+    """Seek the home switch."""
+
+    channel: int
+
+
+@dataclass(frozen=True)
+class Configure:
+    """Change a setting that the hub keeps. The value has been checked."""
+
+    channel: int
+    setting: HubSetting
+    value: Value
+
+
+@dataclass(frozen=True)
+class Inquire:
+    """Read what polling does not: the hub itself, and the settings that only newer firmware shows."""
+
+
+@dataclass(frozen=True)
 class Stop:
     """Halt the motor."""
 
     channel: int
 
 
-Command = Union[Connect, Disconnect, MoveFocuser, SetZero, Stop]
+Command = Union[Connect, Disconnect, MoveFocuser, SetZero, Home, Configure, Inquire, Stop]
 
 
 @dataclass(frozen=True)

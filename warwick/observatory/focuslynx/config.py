@@ -4,10 +4,9 @@
 Every number keeps its fraction, every range is checked, and whatever is wrong with a file is a `ConfigError` whose
 text is a single line `file: key: value: reason`.
 
-There are two ways in. `Config` validates with jsonschema and holds every setting: the daemon's way. `daemon_of`
-wants one entry of a file that nearly always is right, and loading jsonschema takes longer than all else that the
-client does; it glances over the file with a reading of the same schema, and leaves the explanation to jsonschema
-only where the glance does not like what it sees.
+A file is nearly always right, and loading jsonschema takes longer than all else that the client does, and a fifth of
+the daemon's memory. So both glance over the file with a reading of the same schema, and leave it to jsonschema to
+explain where the glance does not like what it sees.
 """
 
 from __future__ import annotations
@@ -20,9 +19,14 @@ from typing import Any
 _MAX_SECONDS = 1_000_000
 _MAX_BYTES = 1_048_576
 
-_SECONDS = {'type': 'number', 'exclusiveMinimum': 0, 'maximum': _MAX_SECONDS}
 
-# `daemon_name`, `machine_name` and `ascending` are keywords of our own.
+def _seconds(description: str, **more: str) -> dict[str, Any]:
+    return {'type': 'number', 'exclusiveMinimum': 0, 'maximum': _MAX_SECONDS, 'unit': 's', 'description': description,
+            **more}
+
+
+# `daemon_name`, `machine_name` and `ascending` are keywords of our own. `description`, `unit` and `default` are for
+# people: the manual page is made of them, and the README's table compared with them.
 SCHEMA: dict[str, Any] = {
     'type': 'object',
     'additionalProperties': False,
@@ -31,20 +35,38 @@ SCHEMA: dict[str, Any] = {
         'moving_loop_delay', 'move_timeout', 'home_reset_timeout', 'soft_step_limits',
     ],
     'properties': {
-        'daemon': {'type': 'string', 'daemon_name': True},
-        'log_name': {'type': 'string', 'minLength': 1},
-        'control_machines': {'type': 'array', 'items': {'type': 'string', 'machine_name': True}},
-        'serial_port': {'type': 'string', 'minLength': 1},
-        'serial_baud': {'type': 'integer', 'exclusiveMinimum': 0, 'maximum': 4_000_000},
-        'serial_timeout': _SECONDS,
-        'idle_loop_delay': _SECONDS,
-        'moving_loop_delay': _SECONDS,
-        'move_timeout': _SECONDS,
-        'home_reset_timeout': _SECONDS,
+        'daemon': {
+            'type': 'string', 'daemon_name': True,
+            'description': 'entry of `warwick.observatory.common.daemons`: object id, address, port'},
+        'log_name': {'type': 'string', 'minLength': 1, 'description': 'table of the observatory log'},
+        'control_machines': {
+            'type': 'array', 'items': {'type': 'string', 'machine_name': True},
+            'description': 'machines that may control: entries of `common.IP`'},
+        'serial_port': {
+            'type': 'string', 'minLength': 1,
+            'description': 'device, or an address for pyserial: `socket://host:9760`, `lynxsim://`'},
+        'serial_baud': {
+            'type': 'integer', 'exclusiveMinimum': 0, 'maximum': 4_000_000,
+            'unit': 'bit/s', 'description': 'speed of the line: 115200'},
+        'serial_timeout': _seconds('longest wait for a reply of the hub'),
+        'idle_loop_delay': _seconds('time between two looks at a focuser at rest'),
+        'moving_loop_delay': _seconds('time between two looks at a moving focuser; 0.5 is usual'),
+        'move_timeout': _seconds('longest move; one that takes longer is halted and has failed'),
+        'home_reset_timeout': _seconds('longest time until the hub has confirmed a zero; never more than 4 s'),
         'soft_step_limits': {
             'type': 'array', 'items': {'type': 'integer'}, 'minItems': 2, 'maxItems': 2, 'ascending': True,
-        },
-        'connect_on_start': {'type': 'boolean'},
+            'unit': 'steps', 'description': '`[min, max]`, inclusive: positions that may be commanded'},
+        'connect_on_start': {
+            'type': 'boolean', 'default': False,
+            'description': 'connect when the daemon starts, and keep trying'},
+        'home_timeout': _seconds('longest time until a focuser that homes has found its switch',
+                                 default='twice `move_timeout`'),
+        'temperature_probe_required': {
+            'type': 'boolean', 'default': True,
+            'description': 'a channel without a temperature probe counts as empty'},
+        'allow_hub_compensation': {
+            'type': 'boolean', 'default': False,
+            'description': 'accept that the hub moves the focuser by itself, with the temperature or against backlash'},
     },
 }
 
@@ -64,9 +86,7 @@ class Config:
     """
 
     def __init__(self, path: str) -> None:
-        document = _read(path)
-        _validate(path, document)
-
+        document = _checked(path)
         self.daemon: Any = _lookup('daemon', document['daemon'])  # entry of warwick.observatory.common.daemons
         self.log_name: str = document['log_name']
         self.control_machines: list[str] = document['control_machines']
@@ -81,6 +101,9 @@ class Config:
         lowest, highest = document['soft_step_limits']
         self.soft_step_limits: tuple[int, int] = (int(lowest), int(highest))  # signed steps, both inclusive
         self.connect_on_start: bool = document.get('connect_on_start', False)
+        self.home_timeout = float(document.get('home_timeout', 2 * self.move_timeout))
+        self.temperature_probe_required: bool = document.get('temperature_probe_required', True)
+        self.allow_hub_compensation: bool = document.get('allow_hub_compensation', False)
 
 
 def daemon_of(path: str) -> Any:
@@ -88,6 +111,11 @@ def daemon_of(path: str) -> Any:
 
     Raises what `Config` raises.
     """
+    return _lookup('daemon', _checked(path)['daemon'])
+
+
+def _checked(path: str) -> dict[str, Any]:
+    """The content of a file that is right, for which jsonschema is not loaded. Raises what `Config` raises."""
     document = _read(path)
     try:
         good = _glance(document, SCHEMA)
@@ -97,7 +125,7 @@ def daemon_of(path: str) -> Any:
         good = False
     if not good:
         _validate(path, document)
-    return _lookup('daemon', document['daemon'])
+    return document
 
 
 class _Refused(ValueError):
@@ -209,6 +237,7 @@ _GLANCES: dict[str, Any] = {
     'ascending': lambda value, wanted: _ascending(value),
     'daemon_name': lambda value, wanted: _lookup('daemon', value) is not None,
     'machine_name': lambda value, wanted: _lookup('machine', value) is not None,
+    **dict.fromkeys(('description', 'unit', 'default'), lambda value, text: True),
 }
 
 

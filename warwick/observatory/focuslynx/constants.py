@@ -22,6 +22,9 @@ class CommandStatus:
     PositionOutsideLimits = 6
     NotConnected = 7
     NotDisconnected = 8
+    InvalidSetting = 9
+    NotSupported = 10
+    NotConfirmed = 11
 
     _messages: ClassVar[dict[int, str]] = {
         Succeeded: '',
@@ -33,6 +36,9 @@ class CommandStatus:
         PositionOutsideLimits: 'error: requested position outside channel range',
         NotConnected: 'error: focuser is not connected',
         NotDisconnected: 'error: focuser is already connected',
+        InvalidSetting: 'error: unknown setting, or value that it cannot have',
+        NotSupported: 'error: not supported by this focuser',
+        NotConfirmed: 'error: not done without confirmation',
         TERMINATED_BY_USER: 'error: terminated by user',
         NO_COMMUNICATION: 'error: unable to communicate with focus daemon',
     }

@@ -16,14 +16,17 @@ from __future__ import annotations
 import math
 from enum import Enum
 
-from .channel import Channel
+from .channel import OFFLINE, Channel
 from .commands import (
     ClosePort,
     Command,
+    Configure,
     Connect,
     Disconnect,
     Effect,
     Effects,
+    Home,
+    Inquire,
     MoveFocuser,
     OpenPort,
     Outcome,
@@ -33,17 +36,9 @@ from .commands import (
 )
 from .constants import FocuserStatus
 from .exchange import Exchange, Owed
-from .protocol import (
-    Garbled,
-    GetConfig,
-    GetStatus,
-    Halt,
-    HubError,
-    Refused,
-    Reply,
-    Silent,
-    no_answer,
-)
+from .inquiry import FRESH_S, Inquiry
+from .protocol import Garbled, Halt, HubError, Refused, Reply, Request, Silent, no_answer
+from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus, HubInfo
 from .settings import Settings
 from .view import ChannelView
 
@@ -63,6 +58,9 @@ SHORTEST_OVERDUE_S = 0.1
 OVERDUE_FACTOR = 5
 """A reply is overdue when it takes several times longer than this hub ever needs; the other channel may go first."""
 
+MOST_PATIENT_S = 0.5
+"""How long a poll of a channel at rest gives way to the looks of the other one."""
+
 LOST_AFTER_FAILURES = 5
 """Exchanges without an answer, on either channel, after which the port is closed and opened again."""
 
@@ -75,6 +73,9 @@ CONNECT_PATIENCE_S = 1.5
 
 SECURE_LIMIT_S = 2.0
 """How long disconnecting waits for a motor to stand."""
+
+
+_REPORTS = (GetStatus, GetConfig, GetCompensation, GetHubInfo)
 
 
 class Line(Enum):
@@ -114,6 +115,9 @@ class Controller:
         self._connecting: list[tuple[float, Ticket]] = []   # who waits for a connection, and since when
         self._disconnecting: list[Ticket] = []
         self._secure_until = math.inf
+        self._inquiry: Inquiry | None = None
+        self._inquired_at = -math.inf
+        self.hub: HubInfo | None = None   # as read last, since the port was opened
 
     # What others may know
 
@@ -143,6 +147,8 @@ class Controller:
                 due, request = channel.wanted(now)
                 if exchange is None and isinstance(request, Halt):
                     times.append(due)
+                elif exchange is None and self._gives_way(channel, due, now):
+                    pass   # the look that it gives way to is among the times
                 elif exchange is None:
                     blocked_until = self._owed.free_at() if self._owed.marker(request) is None else -math.inf
                     times.append(max(due, self._quiet_until, blocked_until))
@@ -150,8 +156,15 @@ class Controller:
                     times.append(channel.halt_due + HALT_PATIENCE_S)
                 elif self._may_overtake(channel, exchange):
                     times.append(max(due, self._overdue_at(exchange)))
+                elif self._inquiry is not None and exchange.request != self._inquiry.request:
+                    times.append(self._overdue_at(exchange))
             if exchange is not None:
                 times.append(exchange.deadline)
+            if self._inquiry is not None:
+                times.append(self._inquiry.ends_at)
+                if exchange is None and self._inquiry.request is not None:
+                    free_at = self._owed.free_at() if self._owed.marker(self._inquiry.request) is None else -math.inf
+                    times.append(max(now, self._quiet_until, free_at))
         return min(times)
 
     # What happens
@@ -171,6 +184,12 @@ class Controller:
             self._effects.resolve(ticket, Outcome.NOT_AVAILABLE)
         elif isinstance(command, MoveFocuser):
             self._channels[command.channel].move(command.steps, command.offset, ticket, now)
+        elif isinstance(command, Home):
+            self._channels[command.channel].home(ticket, now)
+        elif isinstance(command, Configure):
+            self._channels[command.channel].configure(command, ticket, now)
+        elif isinstance(command, Inquire):
+            self._inquire(ticket, now)
         else:
             self._channels[command.channel].zero(ticket, now)
 
@@ -180,6 +199,7 @@ class Controller:
             return
         self._line = Line.OPEN
         self._in_contact = False
+        self._inquired_at, self.hub = -math.inf, None
         self._owed.add_unknown(now)
         self._failures = 0
         self._heard_at = now
@@ -228,9 +248,12 @@ class Controller:
             for channel in self._channels.values():
                 channel.tick(now)
             self._watch_exchange(now)
+            if self._inquiry is not None and (self._inquiry.request is None or now >= self._inquiry.ends_at):
+                self._end_inquiry(Outcome.DONE if self._inquiry.request is None else Outcome.FAILED)
+                self._inquired_at = now
             if self._exchange is None and self._failures >= LOST_AFTER_FAILURES \
                     and now - self._heard_at >= LOST_AFTER_FAILURES * self._settings.serial_timeout_s \
-                    and not any(channel.halts_first for channel in self._channels.values()):
+                    and not any(channel.halts_first or channel.may_be_silent for channel in self._channels.values()):
                 self.lost(f'the hub on {self._port_name} does not answer: {self._last_error}', now)
             elif self._exchange is None:
                 self._start_exchange(now)
@@ -280,12 +303,13 @@ class Controller:
 
     def _go_offline(self, reason: str) -> None:
         self._line = Line.OFFLINE
+        self._end_inquiry(Outcome.FAILED)
         self._effects.append(ClosePort())
         self._reopen_at = self._secure_until = math.inf
         self._exchange = None
         self._outage_logged = False
         for channel in self._channels.values():
-            channel.line_down(FocuserStatus.Disabled, 'not connected: the daemon was not asked to connect')
+            channel.line_down(FocuserStatus.Disabled, OFFLINE)
         self._effects.log('info', reason)
         self._fail_connect()
         for ticket in self._disconnecting:
@@ -295,6 +319,7 @@ class Controller:
     def _outage(self, reason: str, now: float) -> None:
         """The line is gone; logged once until the hub answers again, however often opening is tried."""
         self._line = Line.WAITING
+        self._end_inquiry(Outcome.FAILED)
         self._reopen_at = now + REOPEN_S
         self._exchange = None
         if not self._outage_logged:
@@ -340,13 +365,42 @@ class Controller:
         self._effects.log('error', 'connecting failed for now: ' + '; '.join(
             f'channel {n}: {view.error}' for n, view in self.views(now).items() if view.error))
 
+    # Inquiries
+
+    def _inquire(self, ticket: Ticket, now: float) -> None:
+        if now - self._inquired_at < FRESH_S:
+            self._effects.resolve(ticket, Outcome.DONE)
+            return
+        if self._inquiry is None:
+            answering = tuple(n for n, channel in self._channels.items() if channel.answered_since(-math.inf))
+            self._inquiry = Inquiry(now, answering)
+        self._inquiry.join(ticket)
+
+    def _end_inquiry(self, outcome: Outcome) -> None:
+        if self._inquiry is not None:
+            self._inquiry.end(outcome, self._effects)
+            self._inquiry = None
+
     # Exchanges
 
     def _overdue_at(self, exchange: Exchange) -> float:
         """From when on another channel may go first; never, once a part of the reply has come."""
-        if self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, (GetStatus, GetConfig)):
+        if self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, _REPORTS):
             return math.inf
         return exchange.sent_at + max(SHORTEST_OVERDUE_S, OVERDUE_FACTOR * self._slowest_reply_s)
+
+    def _gives_way(self, channel: Channel, due: float, now: float) -> bool:
+        """Whether a poll of a channel at rest lets the other one go first, whose arrival is looked for any moment."""
+        if not channel.is_at_rest or due < now - MOST_PATIENT_S:
+            return False
+        other = self._channels[3 - channel.number]
+        return other.is_moving and now < other.wanted(now)[0] <= now + 2 * (self._slowest_reply_s or 0.0)
+
+    @property
+    def is_at_leisure(self) -> bool:
+        """Whether nobody waits for anything: only polls go over the line."""
+        return (self._line is Line.OPEN and self._inquiry is None and not self._connecting
+                and all(channel.is_at_rest for channel in self._channels.values()))
 
     def _may_break_in(self, channel: Channel, exchange: Exchange) -> bool:
         """Whether a channel has a HALT that does not wait for this exchange to end."""
@@ -375,12 +429,21 @@ class Controller:
             if self._may_overtake(channel, exchange) and now >= max(channel.wanted(now)[0], self._overdue_at(exchange)):
                 self._fail(Silent(f'no answer to {exchange.request} in good time'), now, waited_out=False)
                 return
+        if self._inquiry is not None and exchange.request != self._inquiry.request \
+                and now >= self._overdue_at(exchange):
+            self._fail(Silent(f'no answer to {exchange.request} in good time'), now, waited_out=False)
 
     def _start_exchange(self, now: float) -> None:
         self._owed.expire(now)
-        wishes = sorted(((*channel.wanted(now), channel) for channel in self._channels.values()),
-                        key=lambda wish: (not isinstance(wish[1], Halt), not wish[2].is_halting, wish[0]))
-        for due, request, _ in wishes:
+        wishes: list[tuple[float, Request]] = [
+            (due, request) for due, request, channel in
+            sorted(((*channel.wanted(now), channel) for channel in self._channels.values()),
+                   key=lambda wish: (not isinstance(wish[1], Halt), not wish[2].is_halting,
+                                     wish[0] > now or isinstance(wish[1], _REPORTS), wish[0]))
+            if not self._gives_way(channel, due, now)]
+        if self._inquiry is not None and self._inquiry.request is not None:
+            wishes.append((now, self._inquiry.request))
+        for due, request in wishes:
             timeout_s = self._settings.serial_timeout_s
             if due > now:
                 continue
@@ -407,6 +470,12 @@ class Controller:
             self._slowest_reply_s = max(now - exchange.sent_at, 0.9 * (self._slowest_reply_s or 0.0))
         if isinstance(exchange.request, GetStatus):
             self._note_contact(now)
+        if isinstance(reply, HubInfo):
+            self.hub = reply
+        if self._inquiry is not None and exchange.request == self._inquiry.request:
+            self._inquiry.answered(exchange.request)
+        if isinstance(reply, HubInfo):
+            return
         self._channels[exchange.request.channel].answered(exchange.request, reply, exchange.sent_at, now)
 
     def _fail(self, error: HubError, now: float, waited_out: bool = True) -> None:
@@ -419,7 +488,12 @@ class Controller:
                 self._last_error = error
             if isinstance(error, Garbled):
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
-        self._channels[exchange.request.channel].failed(exchange.request, error, now)
+        if self._inquiry is not None and exchange.request == self._inquiry.request:
+            self._inquiry.failed(exchange.request, error)
+        elif isinstance(exchange.request, GetHubInfo):
+            return   # the inquiry has ended meanwhile
+        else:
+            self._channels[exchange.request.channel].failed(exchange.request, error, now)
 
     def _note_contact(self, now: float) -> None:
         """The hub has told where a focuser is: an outage, or the time before the first contact, is over."""

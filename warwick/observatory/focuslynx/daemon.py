@@ -21,14 +21,32 @@ import Pyro4
 
 from warwick.observatory.common import helpers
 
-from ._version import __version__
-from .commands import Command, Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
+from ._version import SOFTWARE_VERSION
+from .change import present
+from .commands import (
+    Command,
+    Configure,
+    Connect,
+    Disconnect,
+    Home,
+    Inquire,
+    MoveFocuser,
+    Outcome,
+    SetZero,
+    Stop,
+)
 from .constants import CommandStatus, FocuserStatus
 from .controller import CHANNELS
+from .hub_settings import SETTINGS, find, has_home_switch, in_words
 from .link import Link
+from .settings import Settings
+from .view import ChannelView, Reports
 
 QUICK_LIMIT_S = 4.5
 """How long a caller of anything but a move waits at most: clients give up after 5 s."""
+
+RESTART_LIMIT_S = 20.0
+"""The same for a change that restarts a channel of the hub."""
 
 MOVE_MARGIN_S = 10.0
 """What a move may take beyond move_timeout: its first status, the halt, and the look after it."""
@@ -40,6 +58,7 @@ COMMAND_STATUS: dict[Outcome, int] = {
     Outcome.OUTSIDE_LIMITS: CommandStatus.PositionOutsideLimits,
     Outcome.NOT_CONNECTED: CommandStatus.NotConnected,
     Outcome.ALREADY_CONNECTED: CommandStatus.NotDisconnected,
+    Outcome.NOT_SUPPORTED: CommandStatus.NotSupported,
 }
 
 _log = logging.getLogger(__name__)
@@ -74,11 +93,10 @@ def _control(method: Method) -> Method:
 class FocuserDaemon:
     """What other programs see of the daemon. Its methods run on Pyro's threads."""
 
-    def __init__(self, link: Link, control_ips: list[str], move_timeout_s: float, home_reset_timeout_s: float) -> None:
+    def __init__(self, link: Link, control_ips: list[str], settings: Settings) -> None:
         self._link = link
         self.control_ips = control_ips
-        self._move_limit_s = move_timeout_s + MOVE_MARGIN_S
-        self._zero_limit_s = home_reset_timeout_s + MOVE_MARGIN_S
+        self._settings = settings
         self._busy = {n: threading.Lock() for n in CHANNELS}
 
     @Pyro4.expose
@@ -86,8 +104,8 @@ class FocuserDaemon:
         """The state of both channels as a dictionary of JSON types; never waits for the hub."""
         snapshot = self._link.snapshot()
         report: dict[str, Any] = {
-            'date': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(snapshot.as_of)),
-            'software_version': __version__,
+            'date': _date(snapshot.as_of),
+            'software_version': SOFTWARE_VERSION,
         }
         for n, view in snapshot.channels.items():
             report.update({
@@ -102,6 +120,9 @@ class FocuserDaemon:
                 f'nickname_{n}': view.nickname,
                 f'device_type_{n}': view.device_type,
                 f'error_{n}': view.error,
+                f'failure_{n}': view.failure,
+                f'homed_{n}': view.homed,
+                f'compensating_{n}': view.compensating,
             })
         return report
 
@@ -112,13 +133,91 @@ class FocuserDaemon:
         whole_steps = _whole_number(steps)
         if whole_steps is None or offset not in (True, False):
             return CommandStatus.Failed
-        return self._exclusively([channel], MoveFocuser(channel, whole_steps, bool(offset)), self._move_limit_s)
+        return self._exclusively([channel], MoveFocuser(channel, whole_steps, bool(offset)),
+                                 self._settings.move_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
     @_control
     def reset_home_position(self, channel: int) -> int:
         """Declare the present position to be step 0."""
-        return self._exclusively([channel], SetZero(channel), self._zero_limit_s)
+        return self._exclusively([channel], SetZero(channel), self._settings.home_reset_timeout_s + MOVE_MARGIN_S)
+
+    @Pyro4.expose
+    @_control
+    def center(self, channel: int) -> int:
+        """Move to step 0, the middle of the range. By an absolute move: CENTER goes by a Max Pos read by the hub."""
+        return self._exclusively([channel], MoveFocuser(channel, 0), self._settings.move_timeout_s + MOVE_MARGIN_S)
+
+    @Pyro4.expose
+    @_control
+    def home(self, channel: int) -> int:
+        """Seek the home switch and return; NotSupported for a focuser without one."""
+        return self._exclusively([channel], Home(channel), self._settings.home_timeout_s + MOVE_MARGIN_S)
+
+    @Pyro4.expose
+    @_control
+    def configure(self, channel: int, key: str, value: object, confirmed: bool = False) -> int:
+        """Change one of the hub's settings (hub_settings.py), and read it back.
+
+        InvalidSetting for a key or value that is none. What can damage a focuser or lose its position wants
+        `confirmed`, and is NotConfirmed without.
+        """
+        try:
+            setting = find(key)
+            command = Configure(channel, setting, setting.parse(value))
+        except ValueError:
+            return CommandStatus.InvalidSetting
+        if setting.dangerous and confirmed is not True:
+            return CommandStatus.NotConfirmed
+        return self._exclusively([channel], command, RESTART_LIMIT_S if setting.restarts else QUICK_LIMIT_S)
+
+    @Pyro4.expose
+    def hub_info(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+        """All that the hub tells of itself and its channels, as a dictionary of JSON types.
+
+        What polling does not read is asked for; that can take some seconds. What is not known is None.
+        """
+        try:
+            self._link.submit(Inquire()).result(QUICK_LIMIT_S)
+        except FutureTimeoutError:
+            pass   # what is known will do
+        snapshot = self._link.snapshot()
+        hub = snapshot.hub
+        return {
+            'date': _date(snapshot.as_of),
+            'software_version': SOFTWARE_VERSION,
+            'firmware': hub and hub.firmware,
+            'sleeping': hub and hub.sleeping,
+            'wired_ip': hub and hub.wired_ip,
+            'dhcp': hub and hub.dhcp,
+            'wifi_attached': hub and hub.wifi_attached,
+            'wifi_connected': hub and hub.wifi_connected,
+            'wifi_firmware': hub and hub.wifi_firmware,
+            'wifi_ssid': hub and hub.wifi_ssid,
+            'wifi_ip': hub and hub.wifi_ip,
+            **{f'channel_{n}': self._channel_info(view) for n, view in snapshot.channels.items()},
+        }
+
+    def _channel_info(self, view: ChannelView) -> dict[str, Any]:
+        told = view.reports
+        return {
+            'status': view.status,
+            'status_label': FocuserStatus.label(view.status),
+            'error': view.error,
+            'device_type': view.device_type,
+            'device': None if view.device_type is None else in_words(view.device_type),
+            'has_home_switch': None if view.device_type is None else has_home_switch(view.device_type),
+            'homed': view.homed,
+            'max_counts': told and told.config.max_counts,
+            'soft_step_limits': list(self._settings.soft_step_limits),
+            'min_steps': view.min_steps,
+            'max_steps': view.max_steps,
+            'temperature': told and told.status.temperature_c,
+            'probe': None if told is None else _probe(told),
+            'hand_controller': told and told.status.hand_controller,
+            'remote': told and told.status.remote,
+            'settings': {key: None if told is None else _present(key, told) for key in SETTINGS if key != 'reset'},
+        }
 
     @Pyro4.expose
     @_control
@@ -160,6 +259,21 @@ class FocuserDaemon:
         except FutureTimeoutError:
             _log.error('%s had no outcome after %g s', command, limit_s)
             return CommandStatus.Failed
+
+
+def _date(unix_time_s: float) -> str:
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(unix_time_s))
+
+
+def _probe(told: Reports) -> str:
+    if not told.status.probe_present:
+        return 'none'
+    return 'present' if told.status.temperature_c is not None else 'defective'
+
+
+def _present(key: str, told: Reports) -> Any:
+    report = {'config': told.config, 'compensation': told.compensation, 'status': told.status}[SETTINGS[key].shown_by]
+    return None if report is None else present(key, report)
 
 
 def _is_channel(channel: object) -> bool:

@@ -39,7 +39,7 @@ class EventLog:
                 self._dropped += 1
 
     def close(self, timeout_s: float) -> None:
-        """Give the lines that wait so long to get through; how many did not is said on standard error."""
+        """Give the lines that wait so long to get through; how many did not is logged."""
         try:
             self._lines.put(None, timeout=timeout_s)
         except queue.Full:
@@ -65,10 +65,12 @@ class EventLog:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            self._deliver('warning', f'{dropped} log lines were dropped: the observatory log is too slow')
+            message = f'{dropped} log lines were dropped: the observatory log is too slow'
+            _log.warning(message)
+            self._deliver('warning', message)
 
     def _deliver(self, level: str, message: str) -> None:
         try:
             self._write(level, message)
-        except Exception as error:   # standard output may be closed, the log daemon may be anything
+        except Exception as error:   # the log daemon may be anything
             _log.debug('the observatory log took no line: %s', error)

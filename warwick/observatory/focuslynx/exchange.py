@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 
-from .protocol import MAX_LINE, GetConfig, GetStatus, Halt, ReplyReader, Request
+from .protocol import MAX_LINE, Halt, ReplyReader, Request
+from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus
 
 LATEST_S = 5.0
 """A reply that has not come so long after it was given up never will."""
@@ -68,7 +69,7 @@ class Owed:
         Reports are only asked for when that is so. HALTED does not say of which channel.
         """
         if isinstance(request, Halt):
-            return not any((Halt, channel) in self._kinds for channel in (1, 2))
+            return not any(_kind(Halt(channel)) in self._kinds for channel in (1, 2))
         return isinstance(request, (GetStatus, GetConfig))
 
     def hear(self, data: bytes) -> None:
@@ -95,9 +96,10 @@ class Owed:
         return next((request for request in reports + others if _kind(request) not in self._kinds), None)
 
 
-_HEADERS = {f'{kind.header}{channel}'.encode(): (kind, channel)
-            for kind in (GetStatus, GetConfig) for channel in (1, 2)}
-
-
 def _kind(request: Request) -> object:
-    return type(request), request.channel
+    return type(request), request.target
+
+
+_HEADERS = {f'{kind.header}{channel}'.encode(): _kind(kind(channel))
+            for kind in (GetStatus, GetConfig, GetCompensation) for channel in (1, 2)}
+_HEADERS[GetHubInfo.header.encode()] = _kind(GetHubInfo(1))

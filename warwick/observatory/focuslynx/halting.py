@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 
 from .commands import Ticket
-from .protocol import GetStatus, Halt, Request, Status
+from .protocol import Halt, Request
+from .reports import GetStatus, Status
 
 START_LIMIT_S = 2.5
 """How long a motor may take to begin after the hub accepted the move. Up to 2 s are seen on real hubs."""

@@ -9,26 +9,34 @@ from __future__ import annotations
 
 import math
 
-from .protocol import MAX_COUNTS, Configuration, Status
-from .settings import Scale
+from .protocol import DIGITS, MAX_COUNTS
+from .reports import Compensation, Configuration, Status
+from .settings import Scale, Settings
 
 
 class Knowledge:
     """Settings and position of one focuser, and where it is meant to be. Positions are in counts."""
 
-    def __init__(self, soft_step_limits: tuple[int, int]) -> None:
-        self._soft_step_limits = soft_step_limits
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.status: Status | None = None
+        self._last_seen: int | None = None   # counts at which the focuser was when it was last watched
         self.forget()
 
     def forget(self) -> None:
-        """Believe nothing any more."""
+        """Believe nothing any more. Where the focuser was is remembered, to be compared with where it is found."""
+        if self.status is not None:
+            self._last_seen = self.status.counts
         self.config: Configuration | None = None
+        self.compensation: Compensation | None = None
         self.config_at = -math.inf      # when the settings were last read
         self.scale: Scale | None = None
-        self.status: Status | None = None
+        self.status = None
         self.status_at = -math.inf      # when the request for the status went out
         self.target_counts = 0
         self.requested_counts = 0
+        self._compensated_from = 0
+        self.digits = DIGITS            # of the target in the request for a move
         self.outside_motion = False     # in a motion that is not ours
         self._surprising_config: Configuration | None = None
         self._surprising_counts: int | None = None
@@ -53,8 +61,19 @@ class Knowledge:
             return None
         before, self.config, self._surprising_config = self.config, config, None
         self.config_at = now
-        self.scale = Scale(min(config.max_counts, MAX_COUNTS), self._soft_step_limits)
+        self.scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits,
+                           (config.backlash_steps or 0) if config.backlash else 0)
         return before or config
+
+    @property
+    def compensating(self) -> bool:
+        """Whether the hub moves the focuser with the temperature, and may."""
+        return self.config is not None and self.config.compensating and self._settings.allow_hub_compensation
+
+    @property
+    def interfering(self) -> tuple[str, ...]:
+        """The settings by which the hub moves the focuser by itself, and may not."""
+        return () if self.config is None or self._settings.allow_hub_compensation else self.config.interfering
 
     def learn_status(self, status: Status, sent_at: float, may_have_moved: bool) -> bool:
         """Take a status that was asked for at `sent_at`; returns whether it is believed.
@@ -74,17 +93,31 @@ class Knowledge:
         return True
 
     def follow_outside_motion(self) -> str | None:
-        """Let the target follow a motion that is not ours; returns what there is to log about it."""
+        """Let the target follow a motion that is not ours; returns what there is to log about it.
+
+        Only a motion that the hub makes to compensate for the temperature has a line when it is over, and no other.
+        """
         status = self.status
         assert status is not None
+        last_seen, self._last_seen = self._last_seen, None
+        if last_seen is not None and last_seen != status.counts:
+            return (f'was moved while nobody watched, from {self.in_steps(last_seen)} '
+                    f'to {self.in_steps(status.counts)}')
         if status.moving:
-            self.target_counts = status.target_counts
+            began_at, self.target_counts = self.target_counts, status.target_counts
             if self.outside_motion:
                 return None
             self.outside_motion = True
+            if self.compensating:
+                self._compensated_from = began_at
+                return None
             return f'being moved from outside, at {self.in_steps(status.counts)}'
         if not self.outside_motion and status.counts == self.target_counts:
             return None
+        if self.compensating:
+            began_at = self._compensated_from if self.outside_motion else self.target_counts
+            self.rest()
+            return f'compensated by the hub, from {self.in_steps(began_at)} to {self.in_steps(status.counts)}'
         news = f'moved from outside to {self.in_steps(status.counts)}'
         if not self.outside_motion:
             news = f'was moved from outside, from {self.in_steps(self.target_counts)} to {self.in_steps(status.counts)}'

@@ -24,14 +24,18 @@ from .commands import Command, Connect, Disconnect, Log, OpenPort, Outcome, Reso
 from .controller import Controller
 from .port import explain
 from .protocol import Halt
+from .reports import HubInfo
 from .settings import Settings
 from .view import ChannelView
 
 HEARTBEAT_S = 1.0
-"""The thread renews what it has published at least this often, so that an old date means that it hangs."""
+"""The thread does what is due at least this often, so that an old `progress_at` means that it hangs."""
 
 UNSELECTABLE_POLL_S = 0.005
 """How often a port without a file descriptor is asked for bytes."""
+
+GULP_S = 0.012
+"""How long to let the bytes of a reply gather that nobody waits for."""
 
 MOST_STALE_READS = 8
 """What has come since the last exchange is dropped before a request; a device that never pauses is not waited for."""
@@ -48,6 +52,7 @@ class Snapshot:
 
     channels: dict[int, ChannelView]
     as_of: float
+    hub: HubInfo | None = None   # as last asked for, since the port was opened
 
 
 class _Pending(Ticket):
@@ -83,12 +88,15 @@ class Link:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._port: Any = None
+        self._reply_trickles = False          # some bytes have just come
         self._opening: object | None = None   # identifies the attempt to open that is under way
         self._unresolved: set[Ticket] = set()
         self._wanted = False                     # whether the last word was to connect
         self._ending = False
         self._crashes: collections.deque[float] = collections.deque(maxlen=MOST_CRASHES)
         self._views = self._controller.views(time.monotonic())
+        self._hub: HubInfo | None = None
+        self.progress_at = time.monotonic()      # when the thread last did what was due
         self._thread = threading.Thread(target=self._run, name='link', daemon=True)
 
     def start(self) -> None:
@@ -108,7 +116,7 @@ class Link:
         now = time.monotonic()
         channels = {n: view.at(now) for n, view in self._views.items()}
         age_s = now - min(view.as_of for view in channels.values())
-        return Snapshot(channels, time.time() - age_s)
+        return Snapshot(channels, time.time() - age_s, self._hub)
 
     def close(self, timeout_s: float) -> None:
         """Disconnect, halting what we have set in motion, and end the thread."""
@@ -167,10 +175,10 @@ class Link:
         """Do everything that is due, then wait for the next thing to happen."""
         while self._inbox:
             self._inbox.popleft()(time.monotonic())
-        now = time.monotonic()
+        now = self.progress_at = time.monotonic()
         self._controller.advance(now)
         outcomes = self._carry_out()
-        self._views = self._controller.views(time.monotonic())
+        self._views, self._hub = self._controller.views(time.monotonic()), self._controller.hub
         for outcome in outcomes:
             self._unresolved.discard(outcome.ticket)
             outcome.ticket.resolve(outcome.outcome)
@@ -207,6 +215,12 @@ class Link:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         port_fd = self._port_fd()
+        if self._reply_trickles and self._controller.is_at_leisure:
+            # Byte by byte as it comes, a reply wakes the thread a dozen times; nobody waits for this one
+            self._reply_trickles = False
+            if poll.poll(min(timeout_s, GULP_S) * 1000):
+                os.read(self._wake_read, 4096)
+                return
         if port_fd is not None:
             poll.register(port_fd, select.POLLIN)
         elif self._port is not None:
@@ -235,6 +249,7 @@ class Link:
             self._broken(error)
             return
         if data:
+            self._reply_trickles = True
             self._controller.received(data, time.monotonic())
 
     def _write(self, data: bytes) -> None:

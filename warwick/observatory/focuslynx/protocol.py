@@ -16,8 +16,15 @@ MAX_LINE = 256
 MAX_FIELDS = 64
 """Most fields that a report block can have. The longest known has 14."""
 
-MAX_COUNTS = 999_999
-"""Largest position that the six digits of a request can name."""
+DIGITS = 6
+FEWER_DIGITS = 5
+"""Of the target of a move. Pre-release hubs take five, and refuse six as an unacceptable parameter."""
+
+MAX_COUNTS = 10 ** DIGITS - 1
+"""Largest position that a request can name."""
+
+UNACCEPTABLE_PARAMETER = 1
+"""Number of that refusal."""
 
 
 class HubError(Exception):
@@ -44,28 +51,11 @@ class Silent(HubError):
     """No reply, or no complete one, within the time allowed."""
 
 
-@dataclass(frozen=True)
-class Status:
-    """One report of where a focuser is and what it does (docs/protocol.md, GETSTATUS)."""
-
-    counts: int                      # encoder position, 0 to Max Pos
-    target_counts: int               # where the hub believes it is going, or last went
-    moving: bool                     # in motion for whatever reason, homing included
-    temperature_c: float | None   # None without a probe, or with one that reads nonsense
-    probe_present: bool              # False for `NP`: no probe, and so for us no focuser
+class Report:
+    """A report block of the hub as a value: where a focuser is, how it is set, what hub this is (reports.py)."""
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """The settings of a channel that a driver has to know (docs/protocol.md, GETCONFIG)."""
-
-    nickname: str
-    device_type: str                 # two letters; ZZ for none
-    max_counts: int                  # Max Pos
-    interfering: tuple[str, ...]     # settings, quoted as the hub shows them, by which it moves the focuser by itself
-
-
-Reply = Union[Status, Configuration, str]
+Reply = Union[Report, str]
 """What an exchange yields: a parsed report, or the word that the hub answered with."""
 
 
@@ -88,8 +78,13 @@ class Request:
         """Command word and arguments, as they stand behind the target."""
         raise NotImplementedError
 
+    @property
+    def target(self) -> str:
+        """Whom the request is for, as it stands behind the `F`: the channel, or H for the hub."""
+        return str(self.channel)
+
     def __str__(self) -> str:
-        return f'<F{self.channel}{self.text}>'
+        return f'<F{self.target}{self.text}>'
 
     def encode(self) -> bytes:
         """The bytes to send. They need no terminator: the closing bracket ends the request."""
@@ -101,60 +96,17 @@ class Request:
 
 
 @dataclass(frozen=True)
-class GetStatus(Request):
-    """Ask where the focuser is; the hub answers with the block `STATUSx`."""
-
-    header: ClassVar[str] = 'STATUS'
-
-    @property
-    def text(self) -> str:
-        return 'GETSTATUS'
-
-    def read(self, fields: dict[str, str]) -> Status:
-        temperature_c, probe_present = _temperature(_required(fields, 'Temp(C)'))
-        return Status(
-            counts=_number(fields, 'Curr Pos'),
-            target_counts=_number(fields, 'Targ Pos'),
-            moving=_flag(fields, 'IsMoving') or ('IsHoming' in fields and _flag(fields, 'IsHoming')),
-            temperature_c=temperature_c,
-            probe_present=probe_present)
-
-
-@dataclass(frozen=True)
-class GetConfig(Request):
-    """Ask for the channel's settings; the hub answers with the block `CONFIGx`."""
-
-    header: ClassVar[str] = 'CONFIG'
-
-    @property
-    def text(self) -> str:
-        return 'GETCONFIG'
-
-    def read(self, fields: dict[str, str]) -> Configuration:
-        interfering = tuple(
-            f'{what} ({key} = 1)'
-            for key, what in (('TComp ON', 'temperature compensation is on'),
-                              ('TC@Start', 'temperature compensation at power-up is on'),
-                              ('BLC En', 'backlash compensation is on'))
-            if _flag(fields, key))
-        return Configuration(
-            nickname=fields.get('Nickname', ''),
-            device_type=fields.get('Dev Typ', fields.get('Dev Type', '')),
-            max_counts=_number(fields, 'Max Pos'),
-            interfering=interfering)
-
-
-@dataclass(frozen=True)
 class MoveTo(Request):
     """Start moving; the hub answers `M` once the motor is about to run. (`H` is what one old driver expects.)"""
 
     counts: int   # 0 to Max Pos
+    digits: int = DIGITS
 
     words: ClassVar[tuple[str, ...]] = ('M', 'H')
 
     @property
     def text(self) -> str:
-        return f'MA{_six_digits(self.counts)}'
+        return f'MA{_padded(self.counts, self.digits)}'
 
 
 @dataclass(frozen=True)
@@ -183,12 +135,42 @@ class Sync(Request):
 
     @property
     def text(self) -> str:
-        return f'SCCP{_six_digits(self.counts)}'
+        return f'SCCP{_padded(self.counts, DIGITS)}'
+
+
+@dataclass(frozen=True)
+class SeekHome(Request):
+    """Start homing; the hub answers `H`. Only for types with a home switch (docs/protocol.md, 7.3)."""
+
+    words: ClassVar[tuple[str, ...]] = ('H',)
+
+    @property
+    def text(self) -> str:
+        return 'HOME'
+
+
+@dataclass(frozen=True)
+class Change(Request):
+    """Change a setting; the hub answers `SET`. What it has made of it, the next report shows."""
+
+    setter: str             # command word and argument, such as SCBE1 (docs/protocol.md, 5.1 and 5.2)
+    of_hub: bool = False    # a setting of the hub, not of the channel whose name it goes by
+
+    words: ClassVar[tuple[str, ...]] = ('SET',)
+    word_optional_s: ClassVar[float | None] = 1.0
+
+    @property
+    def target(self) -> str:
+        return 'H' if self.of_hub else str(self.channel)
+
+    @property
+    def text(self) -> str:
+        return self.setter
 
 
 def no_answer(request: Request, waited_s: float, instead: str = '') -> Silent:
     """The error for a request that was waited for in vain; `instead` is a line that came in place of the reply."""
-    other = f', only {_quoted(instead)}' if instead and instead != '!' else ''
+    other = f', only {quoted(instead)}' if instead and instead != '!' else ''
     return Silent(f'no answer to {request} within {waited_s:g} s{other}')
 
 
@@ -236,16 +218,16 @@ class ReplyReader:
             return None
         error = re.fullmatch(r'ER=(\d{1,4})\s*(.*)', text)
         if error:
-            raise Refused(self._request, int(error.group(1)), _shortened(error.group(2)))
+            raise Refused(self._request, int(error.group(1)), shortened(error.group(2)))
         if not self.acknowledged and not self._skip_stale:
             if text != '!':
-                raise Garbled(f"expected '!' after {self._request}, got {_quoted(text)}")
+                raise Garbled(f"expected '!' after {self._request}, got {quoted(text)}")
             self.acknowledged = True
             return None
         if not self._is_payload(text):
             request = self._request
             expected = request.words[0] if request.words else f'{request.header}{request.channel}'
-            raise Garbled(f'expected {expected!r} after {self._request}, got {_quoted(text)}')
+            raise Garbled(f'expected {expected!r} after {self._request}, got {quoted(text)}')
         self.acknowledged = True
         if self._request.words:
             return text.split()[0]
@@ -263,11 +245,11 @@ class ReplyReader:
         key, equals, value = text.partition('=')
         key, value = key.rstrip(), value.lstrip()
         if key in _BEGINNINGS:
-            raise Garbled(f'the reply to {self._request} was cut off by {_quoted(text)}')
+            raise Garbled(f'the reply to {self._request} was cut off by {quoted(text)}')
         if not equals:
             return None
         if key in fields:
-            raise Garbled(f'the reply to {self._request} has {_quoted(key)} twice')
+            raise Garbled(f'the reply to {self._request} has {quoted(key)} twice')
         if len(fields) == MAX_FIELDS:
             raise Garbled(f'the reply to {self._request} does not end')
         fields[key] = value
@@ -275,7 +257,8 @@ class ReplyReader:
 
 
 # What the first or second line of a reply can be, and no field: another reply has begun.
-_BEGINNINGS = frozenset(['!', 'ER', *(f'{header}{n}' for header in ('STATUS', 'CONFIG') for n in ('', 1, 2))])
+_BEGINNINGS = frozenset(['!', 'ER', 'HUB INFO', *(f'{header}{n}' for header in ('STATUS', 'CONFIG', 'TEMP COMP')
+                                                  for n in ('', 1, 2))])
 
 
 def _shown(line: bytes) -> str:
@@ -284,45 +267,15 @@ def _shown(line: bytes) -> str:
     return text if text.isprintable() else re.sub(r'[^ -~]', lambda found: f'\\x{ord(found[0]):02x}', text).strip()
 
 
-def _six_digits(counts: int) -> str:
-    if not 0 <= counts <= MAX_COUNTS:
-        raise ValueError(f'a position of {counts} counts cannot be sent: 0 to {MAX_COUNTS} can')
-    return f'{counts:06d}'
+def _padded(counts: int, digits: int) -> str:
+    if not 0 <= counts < 10 ** digits:
+        raise ValueError(f'a position of {counts} counts cannot be sent: 0 to {10 ** digits - 1} can')
+    return f'{counts:0{digits}d}'
 
 
-def _quoted(text: str) -> str:
-    return repr(_shortened(text))
+def quoted(text: str) -> str:
+    return repr(shortened(text))
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + '...'
-
-
-def _required(fields: dict[str, str], key: str) -> str:
-    if key not in fields:
-        raise Garbled(f'the report lacks {key!r}')
-    return fields[key]
-
-
-def _number(fields: dict[str, str], key: str) -> int:
-    value = _required(fields, key)
-    if not re.fullmatch(r'[0-9]{1,8}', value):
-        raise Garbled(f'{key!r} should be a number of counts, got {_quoted(value)}')
-    return int(value)
-
-
-def _flag(fields: dict[str, str], key: str) -> bool:
-    value = _required(fields, key)
-    if value not in ('0', '1'):
-        raise Garbled(f'{key!r} should be 0 or 1, got {_quoted(value)}')
-    return value == '1'
-
-
-def _temperature(value: str) -> tuple[float | None, bool]:
-    if value == 'NP':
-        return None, False
-    if not re.fullmatch(r'[+-]?[0-9]{1,3}\.[0-9]{1,6}', value):
-        return None, True
-    temperature_c = float(value)
-    # A broken probe can also read as a well-formed number; no mountain with a telescope on it is this cold or this hot.
-    return (temperature_c if -60 <= temperature_c <= 80 else None), True

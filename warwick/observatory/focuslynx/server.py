@@ -44,6 +44,9 @@ PLACES = 64
 COMPLAINT_INTERVAL_S = 60.0
 """Clients that are turned away get one line in the log in this time; the line says how many there were."""
 
+HEARTBEAT_S = 1.0
+"""The thread that accepts clients wakes at least this often, so that an old `progress_at` means that it hangs."""
+
 _CALL_FLAGS = wire.FLAGS_COMPRESSED | wire.FLAGS_ONEWAY
 
 _log = logging.getLogger(__name__)
@@ -75,6 +78,8 @@ class Server:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._accept, name='server', daemon=True)
         self._socket = _listen(host, port, object_id)
+        self._socket.settimeout(HEARTBEAT_S)
+        self.progress_at = time.monotonic()   # when the thread was last ready for a client
 
     def start(self) -> None:
         """Accept clients from now on."""
@@ -96,8 +101,11 @@ class Server:
 
     def _accept(self) -> None:
         while not self._closing.is_set():
+            self.progress_at = time.monotonic()
             try:
                 client, peer = self._socket.accept()
+            except socket.timeout:
+                continue
             except OSError:
                 self._closing.wait(0.05)   # out of file descriptors, or a client that left already
                 continue

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import signal
 import socket
 import threading
 from functools import partial
+from typing import Any
 
 from warwick.observatory.common import log as observatory_log
 
@@ -17,6 +20,7 @@ from .config import Config
 from .daemon import FocuserDaemon
 from .eventlog import EventLog
 from .link import Link
+from .notify import Manager, supervise
 from .port import open_port
 from .server import Server, StartError
 from .settings import Settings
@@ -29,6 +33,9 @@ CALLS_LIMIT_S = 1.0
 
 LOG_LIMIT_S = 1.0
 """How long it waits for the last log lines."""
+
+SELF_CALL_S = 2.0
+"""How long the daemon's own first call may take."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +53,11 @@ def run(config: Config) -> int:
         collapsed.set()
         stop.set()
 
+    def report(level: str, message: str) -> None:
+        getattr(_log, level)('%s', message)
+        events.put(level, message)
+
+    manager = Manager(os.environ)
     events = EventLog(partial(_write_event, config.log_name))
     settings = Settings(
         soft_step_limits=config.soft_step_limits,
@@ -53,32 +65,53 @@ def run(config: Config) -> int:
         moving_loop_delay_s=config.moving_loop_delay,
         serial_timeout_s=config.serial_timeout,
         move_timeout_s=config.move_timeout,
-        home_reset_timeout_s=config.home_reset_timeout)
+        home_reset_timeout_s=config.home_reset_timeout,
+        home_timeout_s=config.home_timeout,
+        temperature_probe_required=config.temperature_probe_required,
+        allow_hub_compensation=config.allow_hub_compensation)
     link = Link(settings, config.serial_port, partial(open_port, config.serial_port, config.serial_baud),
-                events.put, collapse)
-    focuser = FocuserDaemon(link, config.control_ips, config.move_timeout, config.home_reset_timeout)
+                report, collapse)
+    focuser = FocuserDaemon(link, config.control_ips, settings)
     server = Server(config.daemon.host, config.daemon.port, config.daemon.name, focuser, config.control_ips)
     events.start()
     link.start()
     _end_on_signals(stop)
     server.start()
-    events.put('info', f'{config.daemon.name} serves at {config.daemon.host}:{config.daemon.port}, '
-                       f'hub on {config.serial_port}')
+    report('info', f'{config.daemon.name} serves at {config.daemon.host}:{config.daemon.port}, '
+                   f'hub on {config.serial_port}')
     if config.connect_on_start:
         link.submit(Connect())
-    while not stop.wait(3600):
-        pass
+    supervise(manager, stop, partial(_answers, config.daemon), lambda: link.snapshot().channels,
+              {'link': lambda: link.progress_at, 'server': lambda: server.progress_at})
+    if manager.listens:
+        manager.tell({'STOPPING': '1', 'STATUS': 'ending: what moves is halted first'})
     link.close(SECURE_LIMIT_S)
     server.close(CALLS_LIMIT_S)
-    events.put('info', f'{config.daemon.name} ends')
+    report('info', f'{config.daemon.name} ends')
     events.close(LOG_LIMIT_S)
     if claim is not None:
         claim.close()
     return 1 if collapsed.is_set() else 0
 
 
+def _answers(daemon: Any) -> bool:
+    """Whether the Pyro object answers a call over the network."""
+    try:
+        with daemon.connect(timeout=SELF_CALL_S) as proxy:
+            return bool(proxy.report_status())
+    except Exception as error:   # the package common is the observatory's own
+        _log.warning('%s does not answer yet: %s', daemon.name, error)
+        return False
+
+
 def _write_event(log_name: str, level: str, message: str) -> None:
-    getattr(observatory_log, level)(log_name, message)
+    """Send a line to the observatory log, which prints it as well; that it has already been printed is our business."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        getattr(observatory_log, level)(log_name, message)
+    for line in printed.getvalue().splitlines():
+        if message not in line:   # about the log itself, as when its daemon does not answer
+            _log.warning('observatory log: %s', line)
 
 
 def _end_on_signals(stop: threading.Event) -> None:

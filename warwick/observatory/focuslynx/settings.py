@@ -16,6 +16,13 @@ class Settings:
     serial_timeout_s: float
     move_timeout_s: float
     home_reset_timeout_s: float
+    home_timeout_s: float = 600.0
+    temperature_probe_required: bool = True
+    allow_hub_compensation: bool = False
+
+    def sees_focuser(self, probe_present: bool) -> bool:
+        """Whether a focuser is plugged in, as far as its temperature probe tells."""
+        return probe_present or not self.temperature_probe_required
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class Scale:
 
     max_counts: int
     soft_step_limits: tuple[int, int]
+    overshoot_counts: int = 0   # by which the hub runs past the target of an outward move, against backlash
 
     @property
     def zero_counts(self) -> int:
@@ -37,8 +45,8 @@ class Scale:
 
     @property
     def max_steps(self) -> int:
-        """Highest position that may be commanded."""
-        return min(self.soft_step_limits[1], self.zero_counts - 1)
+        """Highest position that may be commanded: the hub has to stay within the limits on the way, too."""
+        return min(self.soft_step_limits[1], self.zero_counts - 1) - self.overshoot_counts
 
     def allows(self, steps: int) -> bool:
         """Whether a position may be commanded."""

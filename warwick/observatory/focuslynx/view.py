@@ -7,6 +7,16 @@ import math
 from dataclasses import dataclass
 
 from .constants import FocuserStatus
+from .reports import Compensation, Configuration, Status
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What the hub has said of a channel, in full."""
+
+    config: Configuration
+    status: Status
+    compensation: Compensation | None   # None where it was not asked for, or the firmware does not tell
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,16 @@ class ChannelView:
     max_steps: int | None = None
     nickname: str | None = None
     device_type: str | None = None
+    homed: bool | None = None        # None for a type without a home switch
     error: str | None = None
+    failure: str | None = None       # why the last command that has ended failed; None if it did not
+    compensating: bool | None = None   # the hub moves the focuser with the temperature
+    reports: Reports | None = None   # as read last, while the hub answers
 
     def at(self, now: float) -> ChannelView:
         """The view as it has to be read at `now`: one that was not renewed in time says so, and shows no numbers."""
         if now <= self.good_until:
             return self
         return ChannelView(status=FocuserStatus.Error, as_of=self.good_until, nickname=self.nickname,
-                           device_type=self.device_type, error='there is no fresh report from the hub')
+                           device_type=self.device_type, failure=self.failure,
+                           error='there is no fresh report from the hub')

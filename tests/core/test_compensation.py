@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A hub that moves the focuser by itself, where the configuration allows it; in simulated time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.core.world import SETTINGS, World
+from warwick.observatory.focuslynx.commands import Connect, MoveFocuser, Outcome, Stop
+from warwick.observatory.focuslynx.constants import FocuserStatus
+
+ALLOWED = replace(SETTINGS, allow_hub_compensation=True, idle_loop_delay_s=1.0)
+COMPENSATING = {'tcomp.1': '1', 'tempco': '-50,0,0,0,0', 'compensation_speed': '50'}
+
+
+def warm(world: World, celsius: float) -> None:
+    world.hub.set('probe.1', str(celsius), world.now)
+
+
+@pytest.mark.parametrize('setting', ['tcomp.1', 'tc_at_start.1', 'backlash.1'])
+def test_it_is_refused_unless_it_is_allowed(setting: str) -> None:
+    world = World(hub={setting: '1'})
+    world.do(Connect())
+    assert world.view(1).status == FocuserStatus.Error
+    assert World(ALLOWED, hub={setting: '1'}).connected().view(1).status == FocuserStatus.Idle
+
+
+def test_a_correction_is_followed_and_the_target_with_it() -> None:
+    world = World(ALLOWED, hub=COMPENSATING).connected()
+    warm(world, 23.7)
+    states = set()
+    for _ in range(100):
+        world.run(0.1)
+        states.add(world.view(1).status)
+    assert states == {FocuserStatus.Idle, FocuserStatus.Moving}
+    view = world.view(1)
+    assert (view.current_steps, view.target_steps, view.requested_steps) == (-100, -100, -100)
+    assert world.logged('compensated by the hub, from +0 steps to -100 steps')
+    assert not world.logged('from outside')
+
+
+def test_a_move_waits_for_a_correction_to_settle() -> None:
+    world = World(ALLOWED, hub=COMPENSATING).connected()
+    warm(world, 23.7)
+    world.run(0.5)
+    assert world.hub.focusers[1].moving
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    assert world.hub.focusers[1].position == 32767 + 500
+
+
+def test_a_move_asked_for_while_a_correction_is_seen_waits_as_well() -> None:
+    world = World(ALLOWED, hub=COMPENSATING).connected()
+    warm(world, 23.7)
+    world.until(lambda: world.view(1).status == FocuserStatus.Moving)
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    assert world.view(1).current_steps == 500
+
+
+def test_a_correction_that_does_not_end_fails_the_move_in_words_and_in_time() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tempco': '-9999,0,0,0,0'}).connected()
+    warm(world, 22.7)
+    world.run(0.5)
+    caller = world.ask(MoveFocuser(1, 500))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert caller.waited_s <= 10
+    assert 'compensating' in (world.view(1).failure or '')
+    assert world.requests(b'MA') == []
+
+
+def test_a_stop_ends_the_compensation_and_says_so() -> None:
+    world = World(ALLOWED, hub=COMPENSATING).connected()
+    assert world.view(1).compensating is True
+    assert world.do(Stop(1)) is Outcome.DONE
+    world.run(2)
+    assert world.view(1).compensating is False
+    assert world.view(1).status == FocuserStatus.Idle
+    assert len(world.logged('temperature compensation is off now')) == 1
+    assert world.requests(b'SCTE') == []
+
+
+def test_an_overshoot_against_backlash_is_not_taken_for_arrival() -> None:
+    world = World(ALLOWED, hub={'backlash.1': '1', 'backlash_steps': '99', 'speed': '100'}).connected()
+    caller = world.ask(MoveFocuser(1, 300))
+    highest = 0
+    while caller.outcome is None:
+        highest = max(highest, world.hub.focusers[1].position - 32767)
+        world.run(0.01)
+    assert highest == 399
+    assert caller.outcome is Outcome.DONE
+    assert world.hub.focusers[1].position == 32767 + 300
+    assert not world.hub.focusers[1].moving
+
+
+def test_an_overshoot_stays_within_the_limits() -> None:
+    world = World(ALLOWED, hub={'backlash.1': '1', 'backlash_steps': '40'}).connected()
+    assert world.view(1).max_steps == 30000 - 40
+    assert world.do(MoveFocuser(1, 29961)) is Outcome.OUTSIDE_LIMITS
+    assert world.do(MoveFocuser(1, 29960)) is Outcome.DONE
+
+
+def test_a_move_under_compensation_arrives_though_the_temperature_changes_on_the_way() -> None:
+    world = World(ALLOWED, hub=COMPENSATING).connected()
+    caller = world.ask(MoveFocuser(1, 3000))
+    for tenths in range(30):
+        world.after(0.1 * tenths, lambda tenths=tenths: warm(world, 21.7 + tenths / 10))   # type: ignore[misc]
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE

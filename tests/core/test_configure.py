@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changing what the hub keeps, in simulated time: every setting, confirmed by reading it back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.core.world import World
+from warwick.observatory.focuslynx.change import present
+from warwick.observatory.focuslynx.commands import Configure, Connect, Inquire, MoveFocuser, Outcome, Stop
+from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value, find
+
+
+def change(key: str, value: object, channel: int = 1) -> Configure:
+    return Configure(channel, find(key), find(key).parse(value))
+
+
+def shown_value(world: World, key: str, channel: int = 1) -> Value | None:
+    reports = world.view(channel).reports
+    assert reports is not None
+    report: Any = {'config': reports.config, 'compensation': reports.compensation,
+                   'status': reports.status}[SETTINGS[key].shown_by]
+    return present(key, report)
+
+
+VALUES: dict[str, tuple[object, bytes]] = {
+    'nickname': ('North tube', b'<F1SCNNNorth tube>'),
+    'backlash': ('on', b'<F1SCBE1>'),
+    'backlash_steps': (7, b'<F1SCBS07>'),
+    'temperature_compensation': (True, b'<F1SCTE1>'),
+    'compensation_at_start': ('yes', b'<F1SCTS1>'),
+    'compensation_mode': ('d', b'<F1SCTMD>'),
+    **{f'coefficient_{slot.lower()}': ('-92', f'<F1SCTC{slot}-0092>'.encode()) for slot in 'ABCDE'},
+    **{f'intercept_{slot.lower()}': (1234, f'<F1SETINT{slot}+001234>'.encode()) for slot in 'ABCDE'},
+    'led': (5, b'<FHSCLB005>'),
+    'reverse': ('on', b'<F1REVERSE1>'),
+    'step_size': (250, b'<F1SETFSS000250>'),
+    'max_position': (112000, b'<F1SETMAX112000>'),
+    'device_type': ('fb', b'<F1SCDTFB>'),
+    'reset': ('defaults', b'<F1RESET>'),
+}
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert list(VALUES) == list(SETTINGS)
+
+
+@pytest.mark.parametrize('key', VALUES)
+def test_a_setting_is_changed_and_read_back(key: str) -> None:
+    value, wire = VALUES[key]
+    world = World(hub={'nickname.1': 'Old'}).connected()
+    assert world.do(change(key, value)) is Outcome.DONE
+    assert world.requests(wire) == [wire]
+    assert shown_value(world, key) == find(key).parse(value)
+    assert world.view(1).failure is None
+    assert world.logged(f'channel 1: {key} = ')
+
+
+@pytest.mark.parametrize('key', [key for key in VALUES if not SETTINGS[key].dangerous])
+@pytest.mark.parametrize('fault', ['mute_next', 'lose_requests', 'garble', 'cut'])
+def test_a_change_whose_answer_was_spoilt_is_settled_by_reading_back(key: str, fault: str) -> None:
+    value, wire = VALUES[key]
+    world = World().connected()
+    caller = world.ask(change(key, value))
+    world.until(lambda: bool(world.requests(b'GETSTATUS', caller.at)))
+    world.until(lambda: world.controller._exchange is None or world.sent[-1][1] == wire)
+    setattr(world.faults, fault, 1)
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE
+    assert shown_value(world, key) == find(key).parse(value)
+
+
+@pytest.mark.parametrize('key, value', [
+    ('backlash_steps', 100), ('backlash_steps', -1), ('backlash_steps', '1e1'), ('backlash', 'maybe'), ('led', 101),
+    ('coefficient_a', 10000), ('intercept_b', -32767), ('compensation_mode', 'F'), ('nickname', ''),
+    ('nickname', 'a' * 17), ('nickname', 'a<b'), ('nickname', 'tück'), ('max_position', 0), ('max_position', 1000000),
+    ('device_type', 'QQ'), ('reset', 'yes'), ('step_size', 2.5), ('reverse', None), ('led', '5\n')])
+def test_a_value_out_of_range_is_named_with_what_is_accepted(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf'^{key}: .*: must be ') as error:
+        find(key).parse(value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_unknown_setting_is_named_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="unknown setting 'focus'; there are nickname, backlash, "):
+        find('focus')
+
+
+def test_a_channel_in_error_because_the_hub_compensates_is_helped_by_switching_that_off() -> None:
+    world = World(hub={'tcomp': '1', 'tc_at_start': '1', 'backlash': '1'})
+    world.do(Connect())
+    assert world.view(1).status == FocuserStatus.Error
+    for key in ('temperature_compensation', 'compensation_at_start', 'backlash'):
+        assert world.do(change(key, 'off')) is Outcome.DONE
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
+
+
+def test_a_refusal_of_the_hub_is_a_failure_that_says_so() -> None:
+    world = World(hub={'probe.1': 'NP'}).connected()
+    assert world.do(change('temperature_compensation', 'on')) is Outcome.FAILED
+    assert world.view(1).failure == ('temperature_compensation = on failed: the hub refused <F1SCTE1>: '
+                                     'ER=6 Cannot Execute Command Without Temp P...')
+
+
+def test_a_setting_that_the_firmware_does_not_know_fails_in_words() -> None:
+    world = World(hub={'no_gettci': '1'}).connected()
+    assert world.do(change('step_size', 100)) is Outcome.FAILED
+    assert 'GETTCI' in (world.view(1).failure or '')
+
+
+def test_a_moving_focuser_keeps_its_settings() -> None:
+    world = World().connected()
+    world.hub.hand(1, 5000, world.now)
+    world.run(6)
+    assert world.do(change('reverse', 'on')) is Outcome.FAILED
+    assert world.requests(b'REVERSE') == []
+    assert world.do(change('nickname', 'moving')) is Outcome.DONE
+
+
+def test_compensation_can_be_switched_off_while_the_hub_compensates() -> None:
+    world = World(hub={'tcomp': '1', 'tempco': '999,0,0,0,0', 'compensation_speed': '5'})
+    world.do(Connect())
+    world.hub.set('probe.1', '25.0', world.now)
+    world.run(6)
+    assert world.hub.focusers[1].moving
+    assert world.do(change('temperature_compensation', 'off')) is Outcome.DONE
+
+
+def test_a_change_of_the_range_moves_the_limits() -> None:
+    world = World().connected()
+    assert world.do(change('max_position', 40000)) is Outcome.DONE
+    assert (world.view(1).max_steps, world.view(1).min_steps) == (19999, -19999)
+    assert world.view(2).max_steps == 30000
+
+
+def test_a_stop_goes_out_while_a_setting_is_being_changed() -> None:
+    world = World().connected()
+    world.faults.mute_next = 3
+    caller = world.ask(change('led', 7))
+    stop = world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None)
+    assert stop.outcome is Outcome.DONE
+    world.until(lambda: caller.outcome is not None)
+    assert caller.waited_s < 4.5
+
+
+def test_an_inquiry_reads_the_hub_and_what_newer_firmware_shows() -> None:
+    world = World(hub={'firmware': '2.3.9', 'tempin': '1,2,3,4,-5', 'step_size': '77'}).connected()
+    assert world.do(Inquire()) is Outcome.DONE
+    assert world.controller.hub is not None
+    assert world.controller.hub.firmware == '2.3.9'
+    reports = world.view(1).reports
+    assert reports is not None and reports.compensation is not None
+    assert (reports.compensation.intercepts, reports.compensation.step_size) == ((1, 2, 3, 4, -5), 77)
+
+
+def test_an_inquiry_of_older_firmware_leaves_out_what_it_does_not_know() -> None:
+    world = World(hub={'no_gettci': '1', 'no_dhcp_line': '1'}).connected()
+    assert world.do(Inquire()) is Outcome.DONE
+    assert world.controller.hub is not None
+    assert world.controller.hub.dhcp is None
+    reports = world.view(1).reports
+    assert reports is not None and reports.compensation is None
+
+
+def test_inquiries_one_after_another_do_not_occupy_the_line() -> None:
+    world = World().connected()
+    for _ in range(20):
+        world.do(Inquire())
+    assert len(world.requests(b'GETHUBINFO')) == 1
+
+
+def test_an_inquiry_of_a_mute_hub_ends_in_time() -> None:
+    world = World().connected()
+    world.faults.mute_next = 100
+    caller = world.ask(Inquire())
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert caller.waited_s <= 3.1
+
+
+def test_an_inquiry_while_offline_is_not_available() -> None:
+    assert World().do(Inquire()) is Outcome.NOT_AVAILABLE

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Focusers that moved while nobody watched, and focusers without a probe; in simulated time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.core.world import SETTINGS, World
+from warwick.observatory.focuslynx.commands import Connect, Disconnect, MoveFocuser, Outcome
+from warwick.observatory.focuslynx.constants import FocuserStatus
+
+
+def test_a_focuser_that_was_moved_between_two_polls_is_noticed() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.hub.hand(1, 300, world.now)
+    world.run(12)
+    assert world.logged('channel 1: was moved from outside, from +500 steps to +800 steps')
+    assert world.view(1).target_steps == 800
+
+
+def test_a_focuser_that_was_moved_while_the_daemon_was_disconnected_is_noticed() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.do(Disconnect())
+    world.hub.hand(1, -700, world.now)
+    world.run(5)
+    world.do(Connect())
+    world.run(1)
+    assert world.logged('channel 1: was moved while nobody watched, from +500 steps to -200 steps')
+    assert world.view(1).target_steps == -200
+
+
+def test_a_focuser_that_was_moved_while_the_cable_was_out_is_noticed() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.faults.unplug(world.now + 10)
+    world.hub.hand(1, 250, world.now)
+    world.run(30)
+    assert world.logged('channel 1: was moved while nobody watched, from +500 steps to +750 steps')
+
+
+@pytest.mark.parametrize('cut_s, news', [
+    (5.0, 'move to +5000 steps failed: the hub is back at +0 steps, where it began: after a power cut'),
+    (30.0, 'was moved while nobody watched, from +')])
+def test_a_power_cut_during_a_move_is_noticed_by_the_position_that_comes_back(cut_s: float, news: str) -> None:
+    world = World().connected()
+    caller = world.ask(MoveFocuser(1, 5000))
+    world.run(2.5)
+    world.hub.power_off(world.now, cut_s)
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    world.run(60)
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.view(1).current_steps == 0
+    assert world.logged(f'channel 1: {news}')
+
+
+def test_a_focuser_that_stayed_is_no_news() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.do(Disconnect())
+    world.do(Connect())
+    world.run(20)
+    assert not world.logged('was moved')
+
+
+def test_a_focuser_without_a_probe_is_no_focuser_unless_the_configuration_says_so() -> None:
+    hub = {'probe.1': 'NP'}
+    assert World(hub=hub).connected().view(1).status == FocuserStatus.Disconnected
+    world = World(replace(SETTINGS, temperature_probe_required=False), hub=hub).connected()
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    assert (world.view(1).current_steps, world.view(1).temperature_c) == (500, None)
+
+
+def test_a_channel_that_is_not_configured_is_disconnected_with_or_without_probe() -> None:
+    world = World(replace(SETTINGS, temperature_probe_required=False), hub={'type.2': 'ZZ'}).connected()
+    assert world.view(2).status == FocuserStatus.Disconnected
+    assert world.view(2).error == 'no focuser is configured on this channel (Dev Typ = ZZ)'

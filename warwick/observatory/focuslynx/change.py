@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change of one of the hub's settings, confirmed by reading it back. Pure: replies and the time are given to it."""
+
+from __future__ import annotations
+
+import math
+
+from .commands import Outcome, Sink, Ticket
+from .hub_settings import SLOTS, HubSetting, Value, shown
+from .protocol import Change, HubError, Refused, Request
+from .reports import Compensation, Configuration, GetCompensation, GetConfig, GetStatus, Status
+from .task import TRIES, Phase, Task
+
+CHANGE_LIMIT_S = 4.0
+"""How long the caller of a change waits at most: its client gives up after 5 s."""
+
+RESTART_LIMIT_S = 15.0
+"""The same for what restarts a channel, which can be silent for 10 s after it."""
+
+AGAIN_S = 0.1
+AGAIN_AFTER_RESTART_S = 1.0
+"""How long to wait before reading back once more what was not there yet."""
+
+FACTORY_TYPE = 'ZZ'
+
+
+class Setting(Task):
+    """Set one of the hub's settings, and see that the hub has taken it."""
+
+    def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float, setting: HubSetting, value: Value) -> None:
+        super().__init__(channel, ticket, sink, now)
+        self._setting = setting
+        self._value = value
+        self._sent_at = math.inf
+        self.name = f'{setting.key} = {shown(value)}'
+        self._limit_s = RESTART_LIMIT_S if setting.restarts else CHANGE_LIMIT_S
+        self.deadline = now + self._limit_s
+        self._log('info', f'{self.name} requested')
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the channel is allowed to be silent for a while."""
+        return self._setting.restarts and self.went_out
+
+    def request(self) -> Request:
+        return Change(self._channel, self._setting.setter(self._value), self._setting.of_hub)
+
+    def wanted(self) -> tuple[float, Request]:
+        if self.phase in (Phase.DOUBT, Phase.WATCH):
+            kind = {'config': GetConfig, 'compensation': GetCompensation, 'status': GetStatus}[self._setting.shown_by]
+            return self._due, kind(self._channel)
+        return super().wanted()
+
+    def sent(self, now: float) -> None:
+        super().sent(now)
+        self._sent_at = now
+
+    def accepted(self, now: float) -> None:
+        if self.phase is Phase.SEND:
+            self.phase = Phase.WATCH
+            self._due = now + (AGAIN_AFTER_RESTART_S if self.restarts else 0.0)
+
+    def failed_exchange(self, request: Request, error: HubError, now: float) -> None:
+        super().failed_exchange(request, error, now)
+        if isinstance(error, Refused) and request in (self.request(), self.wanted()[1]):
+            self._end(Outcome.FAILED, 'error', f'{self.name} failed: {error}')
+        elif self.phase in (Phase.DOUBT, Phase.WATCH):
+            self._due = now + (AGAIN_AFTER_RESTART_S if self.restarts else 0.0)
+
+    def status(self, status: Status, at: float, now: float) -> None:
+        if self.phase is not Phase.CHECK:
+            if self._setting.shown_by == 'status':
+                self._compare(status.reverse, at, now)
+        elif status.moving and self._setting.at_rest:
+            self._end(Outcome.FAILED, 'error', f'{self.name} refused: the focuser is moving')
+        else:
+            self._send(now)
+
+    def settings(self, report: Configuration | Compensation, at: float, now: float) -> None:
+        shown_by = 'config' if isinstance(report, Configuration) else 'compensation'
+        if shown_by == self._setting.shown_by:
+            self._compare(present(self._setting.key, report), at, now)
+
+    def tick(self, now: float) -> None:
+        if now >= self.deadline:
+            what = 'not confirmed by the hub' if self.went_out else 'not begun'
+            why = f': {self._error}' if self._error else ''
+            self._end(Outcome.FAILED, 'error', f'{self.name} {what} within {self._limit_s:g} s{why}')
+
+    def _compare(self, value: Value | None, at: float, now: float) -> None:
+        """A report that was asked for at `at` shows the value; one from before the change says nothing."""
+        if self.phase not in (Phase.DOUBT, Phase.WATCH) or at < self._sent_at:
+            return
+        if value == self._value:
+            self._end(Outcome.DONE, 'info', f'{self.name} set')
+        elif self.phase is Phase.DOUBT and self._tries < TRIES and not self._setting.dangerous:
+            self._send(now)
+        elif value is None:
+            self._end(Outcome.FAILED, 'error', f'{self.name} failed: this firmware does not show it')
+        else:
+            self._due = now + (AGAIN_AFTER_RESTART_S if self.restarts else AGAIN_S)
+
+
+def present(key: str, report: Configuration | Compensation | Status) -> Value | None:
+    """The value of a setting in a report that shows it; None if it is not known."""
+    slot = SLOTS.find(key[-1].upper())
+    if isinstance(report, Status):
+        return report.reverse
+    if isinstance(report, Compensation):
+        return report.step_size if key == 'step_size' else report.intercepts[slot]
+    if key.startswith('coefficient_'):
+        return report.coefficients[slot]
+    factory = report.device_type == FACTORY_TYPE and not report.interfering
+    values: dict[str, Value | None] = {
+        'nickname': report.nickname, 'backlash': report.backlash, 'backlash_steps': report.backlash_steps,
+        'temperature_compensation': report.compensating, 'compensation_at_start': report.compensates_at_start,
+        'compensation_mode': report.slot, 'led': report.led, 'max_position': report.max_counts,
+        'device_type': report.device_type, 'reset': 'defaults' if factory else 'other settings',
+    }
+    return values[key]
