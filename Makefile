@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup demo test night nights run lint fuzz soak clean
+.PHONY: help setup demo test night nights run lint fuzz soak bench rpm man clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -53,6 +53,20 @@ fuzz: .venv/.ready  ## look for bytes that break something, for SECONDS=60
 soak: SECONDS ?= 600
 soak: .venv/.ready  ## a real daemon on a bad cable for SECONDS=600: does it grow, does it lie? ARGS='--seed 7'
 	@.venv/bin/python tools/soak.py $(SECONDS) $(ARGS)
+
+bench: .venv/.ready  ## measure speed and cost, each figure with its floor, in under 5 min; ARGS='--only moves'
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+# Rocky and Fedora build with the Python that they will run; elsewhere the one of .venv stands in for it
+rpm:  ## build the RPM packages into dist/rpm
+	@if rpm -q rpm >/dev/null 2>&1; then "$(PYTHON)" tools/build_rpms.py; else \
+		$(MAKE) --silent --no-print-directory .venv/.ready && .venv/bin/python tools/build_rpms.py; fi
+
+# Dated as the last commit, so that a commit gives the same pages each time
+man: .venv/.ready  ## write the manual pages focus(1), focusd(8), focusd.json(5) into build/man
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || true)} \
+		.venv/bin/python tools/manual.py build/man
+	@ls build/man/*
 
 clean:  ## remove all that these commands made
 	rm -rf .venv build dist *.egg-info common/build common/dist common/*.egg-info

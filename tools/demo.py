@@ -106,8 +106,8 @@ class Demo:
 
     def end(self, process: subprocess.Popen[Any], expect: int = SUCCEEDED) -> None:
         """Wait for a `focus` command from the background, say how it ended, and check its exit code."""
-        output = self._wait(process).strip()
-        print(f'[{self._command(process)}: exit code {process.returncode}{output and ", "}{output}]', flush=True)
+        message = self._wait(process).partition('\n')[0]  # more lines say where it stands, which is seen anyway
+        print(f'[{self._command(process)}: exit code {process.returncode}{message and ", "}{message}]', flush=True)
         self._check(process, expect)
 
     def _check(self, process: subprocess.Popen[Any], expect: int) -> None:

@@ -26,9 +26,9 @@ SETTINGS: dict[str, Any] = {
     'home_reset_timeout': 10, 'soft_step_limits': [-5000, 5000],
 }
 
-# As an older daemon answers: the keys that every daemon has.
+# As an older daemon answers: the keys that every daemon has. The scripted one puts the time of the answer for `now`.
 STATE: dict[str, Any] = {
-    'date': '2026-11-23T05:10:00Z', 'software_version': '1.0',
+    'date': 'now', 'software_version': '1.0',
     'status_1': 4, 'status_label_1': 'IDLE', 'temperature_1': 21.74, 'current_steps_1': 500, 'target_steps_1': 500,
     'requested_steps_1': 500,
     'status_2': 1, 'status_label_2': 'DISCONNECTED', 'temperature_2': None, 'current_steps_2': None,
@@ -77,7 +77,10 @@ class Daemon:
     """The scripted daemon: `port`, and `control`, the proxy of its script."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen([sys.executable, str(HERE / 'fake_focusd.py'), OBJECT_ID],
+        self._start(0)
+
+    def _start(self, port: int) -> None:
+        self._process = subprocess.Popen([sys.executable, str(HERE / 'fake_focusd.py'), OBJECT_ID, str(port)],
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding='utf-8')
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
@@ -87,6 +90,14 @@ class Daemon:
     def freeze(self) -> None:
         """Neither answer any more nor close a connection, as a machine that lost its power."""
         self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """End, and begin anew at the same address, with nothing of the script left."""
+        self.close()
+        self._start(self.port)
 
     def close(self) -> None:
         self._process.send_signal(signal.SIGCONT)

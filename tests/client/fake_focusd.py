@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A focus daemon that does as it is told: a real Pyro daemon in its own process, with scripted answers.
 
-Run as `fake_focusd.py OBJECT_ID`; it prints the port that it serves and runs until its standard input ends. Besides
-the object of the daemon it serves `control`, through which a test writes the script and reads what was called.
+Run as `fake_focusd.py OBJECT_ID PORT`; it prints the port that it serves, a free one for 0, and runs until its
+standard input ends. Besides the object of the daemon it serves `control`, through which a test writes the script and
+reads what was called.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from typing import Any
 
 import Pyro4
@@ -42,6 +44,8 @@ class Stage:
             os._exit(1)
         if manner == 'raise':
             raise {'ValueError': ValueError, 'SystemExit': SystemExit, 'ImportError': ModuleNotFoundError}[value]('no')
+        if isinstance(value, dict) and value.get('date') == 'now':
+            return dict(value, date=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
         return value
 
 
@@ -100,7 +104,7 @@ class Control:
 control = Control()
 
 if __name__ == '__main__':
-    with Pyro4.Daemon(host='127.0.0.1', port=0) as pyro:
+    with Pyro4.Daemon(host='127.0.0.1', port=int(sys.argv[2])) as pyro:
         pyro.register(Daemon(), objectId=sys.argv[1])
         pyro.register(control, objectId='control')
         print(pyro.locationStr.rsplit(':', 1)[1], flush=True)

@@ -30,9 +30,17 @@ MESSAGES = {
     6: 'error: requested position outside channel range\n',
     7: 'error: focuser is not connected\n',
     8: 'error: focuser is already connected\n',
-    9: 'error: Unknown error code 9\n',
+    9: 'error: unknown setting, or value that it cannot have\n',
+    10: 'error: not supported by this focuser\n',
+    11: 'error: not done without confirmation\n',
+    12: 'error: Unknown error code 12\n',
 }
-UNREACHABLE = (155, 'error: unable to communicate with focus daemon\n', '')
+
+
+def unreachable(port: int) -> tuple[int, str, str]:
+    return (155, 'error: unable to communicate with focus daemon\n',
+            f'error: no answer from focusd at 127.0.0.1:{port} (is focusd@test running?)\n')
+
 
 # What a person types, and the call that follows
 CALLS: dict[tuple[str, ...], list[Any]] = {
@@ -63,7 +71,9 @@ def test_the_exit_code_is_the_status_and_its_message_is_on_standard_output(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], status: int
 ) -> None:
     daemon.control.answer(CALLS[arguments][0], status)
-    assert result(client.run(*arguments)) == (status, MESSAGES[status], '')
+    completed = client.run(*arguments)
+    assert (completed.returncode, completed.stdout) == (status, MESSAGES[status])
+    assert all(line.startswith('error: ') for line in completed.stderr.splitlines())
 
 
 def test_every_message_is_the_one_that_callers_of_the_package_get() -> None:
@@ -94,7 +104,7 @@ def test_integers_may_carry_a_sign_blanks_and_leading_zeros(
     *(('offset', 'offset (1|2) <step delta>', wrong) for wrong in ([], ['1'], ['1', 'x'], ['12', '1'])),
     *(('stop', 'stop (1|2)', wrong) for wrong in ([], ['3'], ['all'], ['1', '2'])),
     *(('zero', 'zero (1|2)', wrong) for wrong in ([], ['0'], ['1', '0'])),
-    *((name, name, ['1']) for name in ('status', 'json', 'init', 'kill')),
+    *((name, name, ['1']) for name in ('status', 'json', 'watch', 'init', 'kill')),
 ])
 def test_wrong_arguments_print_the_usage_of_the_command_and_exit_255(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, synopsis: str, wrong: list[str]
@@ -123,7 +133,7 @@ def test_help_lists_every_command_in_its_group_without_a_configuration(
     assert (completed.returncode, completed.stderr) == (0, '')
     usage, general, engineering = completed.stdout.split('\n\n')
     assert usage == 'usage: focus <command> [<arguments>]'
-    for block, title, names in ((general, 'general commands:', ['set', 'offset', 'stop', 'status', 'json']),
+    for block, title, names in ((general, 'general commands:', ['set', 'offset', 'stop', 'status', 'json', 'watch']),
                                 (engineering, 'engineering commands:', ['zero', 'init', 'kill'])):
         lines = block.splitlines()
         assert lines[0] == title
@@ -152,7 +162,7 @@ def test_json_is_the_whole_status_on_one_line(client: Client, daemon: Daemon, st
     completed = client.run('json')
     assert (completed.returncode, completed.stderr) == (0, '')
     assert completed.stdout.count('\n') == 1
-    assert json.loads(completed.stdout) == state
+    assert {**json.loads(completed.stdout), 'date': 'now'} == state
 
 
 @pytest.mark.parametrize('arguments, method', [
@@ -166,7 +176,7 @@ def test_a_daemon_that_gives_no_usable_answer_is_reported_as_out_of_reach(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], method: str, script: tuple[str, Any]
 ) -> None:
     daemon.control.act(method, *script)
-    assert result(client.run(*arguments)) == UNREACHABLE
+    assert result(client.run(*arguments)) == unreachable(daemon.port)
 
 
 ALL: list[tuple[str, ...]] = [('status',), ('json',), *CALLS]
@@ -178,7 +188,8 @@ def test_a_refused_connection_is_reported_as_out_of_reach(
 ) -> None:
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))  # and nobody listens
-        assert result(client_at(unused.getsockname()[1]).run(*arguments)) == UNREACHABLE
+        port = unused.getsockname()[1]
+        assert result(client_at(port).run(*arguments)) == unreachable(port)
 
 
 @pytest.mark.parametrize('arguments', ALL, ids=' '.join)
@@ -186,7 +197,8 @@ def test_a_daemon_that_accepts_and_says_nothing_is_given_up(
     client_at: Callable[..., Client], arguments: tuple[str, ...]
 ) -> None:
     with socket.create_server(('127.0.0.1', 0)) as silent:
-        assert result(client_at(silent.getsockname()[1], timeout=0.3).run(*arguments)) == UNREACHABLE
+        port = silent.getsockname()[1]
+        assert result(client_at(port, timeout=0.3).run(*arguments)) == unreachable(port)
 
 
 @pytest.mark.parametrize('arguments', ALL, ids=' '.join)
@@ -207,7 +219,8 @@ def test_something_else_behind_the_port_is_reported_as_out_of_reach(
         thread = threading.Thread(target=answer)
         thread.start()
         try:
-            assert result(client_at(server.getsockname()[1]).run(*arguments)) == UNREACHABLE
+            port = server.getsockname()[1]
+            assert result(client_at(port).run(*arguments)) == unreachable(port)
         finally:
             server.shutdown(socket.SHUT_RDWR)
             thread.join()
@@ -217,7 +230,7 @@ def test_a_command_that_is_no_move_has_the_timeout_of_the_entry(
     daemon: Daemon, client_at: Callable[..., Client]
 ) -> None:
     daemon.control.act('stop_channel', 'hold')
-    assert result(client_at(daemon.port, timeout=0.3).run('stop', '1')) == UNREACHABLE
+    assert result(client_at(daemon.port, timeout=0.3).run('stop', '1')) == unreachable(daemon.port)
 
 
 @pytest.mark.parametrize('arguments, method', [(('status',), 'report_status'), (('zero', '1'), 'reset_home_position'),

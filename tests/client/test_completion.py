@@ -1,57 +1,133 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bash completion, in a real bash, against the table of commands."""
+"""The completions, in a real bash, zsh and fish that find no program at all, against the table of commands."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pexpect
 import pytest
 
 from warwick.observatory.focuslynx.cli import COMMANDS
 
-COMPLETION = Path(__file__).resolve().parents[2] / 'completion' / 'focus'
-BASH = shutil.which('bash') or ''
+COMPLETION = Path(__file__).resolve().parents[2] / 'completion'
 NAMES = [command.name for command in COMMANDS]
-WITH_CHANNEL = [command.name for command in COMMANDS if command.arguments]
-
-pytestmark = pytest.mark.skipif(not BASH, reason='bash is not installed')
+NOTHING_TO_RUN = {'PATH': '/nonexistent', 'TERM': 'dumb', 'HOME': '/nonexistent', 'LANG': 'C.UTF-8'}
 
 
-def complete(*words: str) -> list[str]:
-    """What Tab offers after `words`, the last of which is being typed, in a bash that finds no program at all."""
-    script = 'PATH=; source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _focus; printf "%s\\n" "${COMPREPLY[@]}"'
-    completed = subprocess.run([BASH, '--norc', '-c', script, COMPLETION, *words], capture_output=True,
-                               encoding='utf-8', timeout=60)
-    assert (completed.returncode, completed.stderr) == (0, '')
-    return completed.stdout.split()
+def expected() -> dict[str, list[str]]:
+    """What has to be offered for each beginning of a command line, as the table has it."""
+    offers = {'focus ': [*NAMES, 'help'], 'focus st': [n for n in NAMES if n.startswith('st')], 'focus help ': NAMES,
+              'focus nonsense ': [], 'focus nonsense --': [], 'focus help set ': [], 'focus set 1 -': []}
+    for command in COMMANDS:
+        words = ''
+        for argument in command.arguments:
+            offers[f'focus {command.name} {words}'] = list(argument.choices)
+            words += (argument.choices or ('word',))[0] + ' '
+        offers[f'focus {command.name} {words}'] = []
+        offers[f'focus {command.name} {words}--'] = [*command.options, '--help']
+    return offers
 
 
-def test_the_first_word_is_any_command_of_the_table_or_help() -> None:
-    assert complete('focus', '') == [*NAMES, 'help']
+class Bash:
+    def offers(self, lines: list[str]) -> dict[str, list[str]]:
+        return {line: self._offered(line.split(' ')) for line in lines}
+
+    def _offered(self, words: list[str]) -> list[str]:
+        script = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _focus; printf "%s\\n" "${COMPREPLY[@]}"'
+        completed = subprocess.run([shutil.which('bash') or '', '--norc', '-c', script, COMPLETION / 'focus', *words],
+                                   capture_output=True, encoding='utf-8', env=NOTHING_TO_RUN, timeout=60)
+        assert (completed.returncode, completed.stderr) == (0, '')
+        return completed.stdout.split()
 
 
-def test_a_beginning_narrows_the_choice() -> None:
-    assert complete('focus', 'st') == ['stop', 'status']
+class Zsh:
+    """An interactive zsh, whose Tab is pressed; what it would show is recorded on the way to it."""
+
+    def __init__(self, record: Path) -> None:
+        self._record = record
+        self.shell = pexpect.spawn(shutil.which('zsh') or '', ['-f', '-i'], encoding='utf-8', timeout=20,
+                                   env={**NOTHING_TO_RUN, 'PS1': 'ready> ', 'RECORD': str(record)})
+        self.shell.expect_exact('ready> ')
+        self.run(f'autoload -Uz compinit; compinit -D -u; source "{COMPLETION}/_focus"; compadd() {{ local -a found; '
+                 'builtin compadd -O found "$@"; print -rl -- $found >>$RECORD; builtin compadd "$@" }')
+
+    def run(self, typed: str) -> None:
+        # What is echoed is not what is printed
+        self.shell.send(f"{typed}; print do''ne\r")
+        self.shell.expect_exact('done')
+        self.shell.expect_exact('ready> ')
+
+    def offers(self, lines: list[str]) -> dict[str, list[str]]:
+        found = {}
+        for line in lines:
+            self._record.write_text('')
+            self.run(f'{line}\t\x15true')
+            found[line] = list(dict.fromkeys(self._record.read_text().split()))
+        return found
 
 
-@pytest.mark.parametrize('name', [*NAMES, 'help', 'nonsense'])
-def test_a_channel_is_offered_to_the_commands_that_take_one(name: str) -> None:
-    assert complete('focus', name, '') == (['1', '2'] if name in WITH_CHANNEL else [])
+class Fish:
+    def offers(self, lines: list[str]) -> dict[str, list[str]]:
+        script = 'source $argv[1]; for line in $argv[2..]; complete -C $line; echo "end of $line"; end'
+        completed = subprocess.run(
+            [shutil.which('fish') or '', '--no-config', '-c', script, COMPLETION / 'focus.fish', *lines],
+            capture_output=True, encoding='utf-8', env=NOTHING_TO_RUN, timeout=60)
+        assert completed.returncode == 0, completed
+        found, rest = {}, completed.stdout
+        for line in lines:
+            block, rest = rest.split(f'end of {line}\n', 1)
+            found[line] = [offer.split('\t')[0] for offer in block.splitlines()]
+        return found
 
 
-@pytest.mark.parametrize('name', NAMES)
-def test_nothing_is_offered_after_the_channel(name: str) -> None:
-    assert complete('focus', name, '1', '') == []
+@pytest.fixture(params=['bash', 'zsh', 'fish'])
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if not shutil.which(request.param):
+        pytest.skip(f'{request.param} is not installed')
+    makers: dict[str, Callable[[], Any]] = {'bash': Bash, 'zsh': lambda: Zsh(tmp_path / 'offers'), 'fish': Fish}
+    made = makers[request.param]()
+    yield made
+    if request.param == 'zsh':
+        made.shell.close(force=True)
+
+
+def test_a_shell_offers_what_the_table_has_and_nothing_after_that(shell: Any) -> None:
+    wanted = expected()
+    if isinstance(shell, Fish):  # which sorts
+        offered = {line: sorted(words) for line, words in shell.offers(list(wanted)).items()}
+        assert offered == {line: sorted(words) for line, words in wanted.items()}
+    else:
+        assert shell.offers(list(wanted)) == wanted
+
+
+@pytest.fixture(scope='module')
+def generator() -> ModuleType:
+    loader = SourceFileLoader('generate_completions', str(COMPLETION / 'generate.py'))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('name', ['focus', '_focus', 'focus.fish'])
+def test_the_scripts_are_those_that_the_generator_writes(generator: ModuleType, name: str) -> None:
+    assert (COMPLETION / name).read_text() == generator.SCRIPTS[name](), 'run completion/generate.py'
 
 
 def test_tab_completes_a_command_line_in_an_interactive_bash() -> None:
-    bash = pexpect.spawn(BASH, ['--norc', '--noprofile', '-i'], encoding='utf-8', timeout=20,
-                         env={'PATH': '/nonexistent', 'PS1': 'ready> ', 'TERM': 'dumb'})
+    bash = pexpect.spawn(shutil.which('bash') or '', ['--norc', '--noprofile', '-i'], encoding='utf-8', timeout=20,
+                         env={**NOTHING_TO_RUN, 'PS1': 'ready> '})
     bash.expect_exact('ready> ')
-    bash.sendline(f'source "{COMPLETION}"; focus() {{ echo "called with <$1> <$2>"; }}')
+    bash.sendline(f'source "{COMPLETION}/focus"; focus() {{ echo "called with <$1> <$2>"; }}')
     bash.expect_exact('ready> ')
     bash.send('focus off\t1\r')
     bash.expect_exact('called with <offset> <1>')

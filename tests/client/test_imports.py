@@ -105,6 +105,21 @@ def test_a_call_loads_pyro_but_nothing_that_it_does_not_use(
     assert not modules & {'jsonschema', 'argparse', 'serial', 'hypothesis', 'rich', 'dataclasses'}
 
 
+@pytest.mark.parametrize('arguments, own', [
+    (('status',), {'status', 'terminal'}), (('json',), {'status', 'terminal'}), (('stop', '1'), set()),
+    (('set', '1', '5'), {'move', 'terminal'}), (('help',), {'help'}),
+])
+def test_a_command_loads_its_own_modules_alone(
+    client: Client, daemon: Daemon, arguments: tuple[str, ...], own: set[str]
+) -> None:
+    code = ('import sys; from warwick.observatory.focuslynx import cli; status = cli.main(sys.argv[1:], "focus"); '
+            'print(*sys.modules, sep="\\n", file=sys.stderr); sys.exit(status)')
+    completed = subprocess.run([sys.executable, '-c', code, *arguments], timeout=60, capture_output=True,
+                               env=client.environment, cwd=Path(client.command()[1]).parent, encoding='utf-8')
+    assert completed.returncode == 0, completed
+    assert set(re.findall(r'focuslynx\.cli_(\w+)$', completed.stderr, re.MULTILINE)) == {'call', 'table', *own}
+
+
 def test_help_needs_the_standard_library_alone(client: Client) -> None:
     completed = bare(client, ['help'])
     assert (completed.returncode, completed.stderr) == (0, '')

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pexpect
@@ -12,13 +13,17 @@ import pytest
 if TYPE_CHECKING:
     from tests.client.conftest import Client, Daemon
 
-PLAIN = 'Data received 2026-11-23 05:10:00:\nChannel 1:    +500 steps, 21.7°C\nChannel 2: DISCONNECTED\n'
+PLAIN = 'Data received DATE:\nChannel 1:    +500 steps, 21.7°C\nChannel 2: DISCONNECTED\n'
+
+
+def undated(text: str) -> str:
+    return re.sub(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d', 'DATE', text)
 
 
 def shown(client: Client, **environment: str) -> str:
     completed = client.run('status', **environment)
     assert (completed.returncode, completed.stderr) == (0, '')
-    return completed.stdout
+    return undated(completed.stdout)
 
 
 def on_terminal(client: Client, **environment: str) -> str:
@@ -26,7 +31,7 @@ def on_terminal(client: Client, **environment: str) -> str:
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
-    return terminal.before.replace('\r\n', '\n')
+    return undated(terminal.before.replace('\r\n', '\n'))
 
 
 def test_the_status_of_an_older_daemon_reads_as_it_always_did(client: Client) -> None:
@@ -35,7 +40,7 @@ def test_the_status_of_an_older_daemon_reads_as_it_always_did(client: Client) ->
 
 def test_keys_that_a_newer_daemon_adds_change_nothing(client: Client, daemon: Daemon, state: dict[str, Any]) -> None:
     state.update(nickname_1='east', device_type_1='OA', min_steps_1=-5000, max_steps_1=5000, error_1=None,
-                 error_2='no focuser is plugged in', another_key=[1, 2])
+                 error_2=None, another_key=[1, 2])
     daemon.control.answer('report_status', state)
     assert shown(client) == PLAIN
 
@@ -69,6 +74,39 @@ def test_a_channel_below_idle_shows_its_label_and_no_figure(
     state.update(status_1=status, current_steps_1=0, temperature_1=0)
     daemon.control.answer('report_status', state)
     assert shown(client).splitlines()[1] == f'Channel 1: {label}'
+
+
+@pytest.mark.parametrize('status, error, line', [
+    (2, 'temperature compensation is on (TComp ON = 1)', 'ERROR (temperature compensation is on: TComp ON = 1)'),
+    (2, 'temperature compensation is on (TComp ON = 1); backlash compensation is on (BLC En = 1)',
+     'ERROR (temperature compensation is on: TComp ON = 1; backlash compensation is on: BLC En = 1)'),
+    (1, 'no focuser is plugged into this channel', 'DISCONNECTED (no focuser is plugged into this channel)'),
+    (0, 'not connected', 'OFFLINE (not connected)'),
+    (3, 'waiting\nfor\x1b[2J (some) thing', 'INITIALIZING (waiting for?[2J (some) thing)'),
+    (2, '', 'ERROR'), (2, 7, 'ERROR'),
+])
+def test_a_channel_that_is_not_usable_says_why(
+    client: Client, daemon: Daemon, state: dict[str, Any], status: int, error: object, line: str
+) -> None:
+    state.update(status_1=status, error_1=error)
+    daemon.control.answer('report_status', state)
+    assert shown(client).splitlines()[1] == f'Channel 1: {line}'
+
+
+@pytest.mark.parametrize('seconds, words', [
+    (50, r' \(\d\d s ago\)'), (185, r' \(3 min ago\)'), (5 * 3600, r' \(5 h ago\)'), (4 * 86400, r' \(4 d ago\)'),
+    (-190, r' \(3 min ahead of the clock here\)')])
+def test_data_that_are_old_say_how_old(
+    client: Client, daemon: Daemon, state: dict[str, Any], seconds: float, words: str
+) -> None:
+    state['date'] = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() - seconds))
+    daemon.control.answer('report_status', state)
+    assert re.fullmatch(f'Data received DATE{words}:', shown(client).splitlines()[0])
+
+
+def test_a_date_of_another_form_is_shown_as_it_is(client: Client, daemon: Daemon, state: dict[str, Any]) -> None:
+    daemon.control.answer('report_status', dict(state, date='yesterday'))
+    assert shown(client).splitlines()[0] == 'Data received yesterday:'
 
 
 def test_a_status_that_leaves_everything_out_is_no_reason_to_fail(client: Client, daemon: Daemon) -> None:

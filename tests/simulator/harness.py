@@ -17,6 +17,7 @@ from typing import Callable, TypeVar
 import serial
 
 from warwick.observatory.focuslynx.simulator import ControlClient, Hub
+from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 
 MODULE = 'warwick.observatory.focuslynx.simulator'
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,8 @@ DEADLINE_S = 20.0
 
 # R0 is the hub as it is without options: channel 1 type FA with a probe at 32767, channel 2 empty.
 # R1 has a focuser with a home switch on channel 1: type OE, Max Pos 125440, homed, at 62720.
-STATES = {'R0': {}, 'R1': {'type.1': 'OE'}}
+# The others have the name of their personality.
+STATES = {'R0': {}, 'R1': {'type.1': 'OE'}, **{name: {'personality': name} for name in PERSONALITIES}}
 
 T = TypeVar('T')
 

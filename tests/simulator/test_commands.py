@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulator.harness import ask, report
-from warwick.observatory.focuslynx.simulator import Hub
+from warwick.observatory.focuslynx.simulator import BadSetting, Hub
 from warwick.observatory.focuslynx.simulator.commands import CHANNEL_COMMANDS
 from warwick.observatory.focuslynx.simulator.hub_commands import HUB_COMMANDS
 
@@ -126,7 +126,7 @@ def test_a_setter_changes_one_line_of_its_own_channel(
     other = 3 - channel
     before, before_other = report(hub, f'<F{channel}{block}>'), report(hub, f'<F{other}{block}>')
     assert ask(hub, f'<F{channel}{text}>') == 'SET\n'
-    after = report(hub, f'<F{channel}{block}>')
+    after = report(hub, f'<F{channel}{block}>', now=10.0)  # another type takes some seconds
     assert after[key] == value
     # SCCP shows in two lines; everything else stays as it was.
     changed = {name for name in after if after[name] != before[name]}
@@ -172,18 +172,63 @@ class TestDeviceType:
     def test_another_syncing_type_starts_at_zero_with_the_usual_max_pos(self, hub: Hub) -> None:
         ask(hub, '<F1SETMAX112000>')
         ask(hub, '<F1SCDTFB>')
-        assert report(hub, '<F1GETSTATUS>')['Curr Pos'] == '000000'
-        assert report(hub, '<F1GETCONFIG>')['Max Pos'] == '065535'
+        assert report(hub, '<F1GETSTATUS>', now=5.0)['Curr Pos'] == '000000'
+        assert report(hub, '<F1GETCONFIG>', now=5.0)['Max Pos'] == '065535'
         assert not hub.focusers[1].moving
 
     @pytest.mark.parametrize('code, max_pos', [('OE', '125440'), ('OB', '112000'), ('OI', '112000')])
     def test_a_homing_type_brings_its_max_pos_and_homes(self, hub: Hub, code: str, max_pos: str) -> None:
         ask(hub, f'<F1SCDT{code}>')
-        assert report(hub, '<F1GETCONFIG>')['Max Pos'] == max_pos
-        status = report(hub, '<F1GETSTATUS>')
+        assert report(hub, '<F1GETCONFIG>', now=5.0)['Max Pos'] == max_pos
+        status = report(hub, '<F1GETSTATUS>', now=5.0)
         assert (status['IsMoving'], status['IsHoming'], status['IsHomed']) == ('1', '1', '0')
         status = report(hub, '<F1GETSTATUS>', now=1000.0)
         assert (status['IsMoving'], status['IsHomed'], status['Curr Pos']) == ('0', '1', '000000')
+
+    @pytest.mark.parametrize('command', ['SCDTFB', 'SCDTOE', 'RESET'])
+    def test_the_channel_is_silent_until_it_has_restarted(self, hub: Hub, command: str) -> None:
+        assert ask(hub, f'<F1{command}>') == 'SET\n'
+        for request in (b'<F1GETSTATUS>', b'<F1HALT>', b'<F1FOO>'):
+            assert hub.receive(request, 4.99) == b''
+        assert ask(hub, '<F2HELLO>', 4.99) == 'FocusLynx Foc2\n'
+        assert hub.next_event() == pytest.approx(5.0)
+        assert ask(hub, '<F1HELLO>', 5.0) == 'FocusLynx Foc1\n'
+
+    def test_commands_behind_it_in_the_same_write_are_lost(self, hub: Hub) -> None:
+        assert hub.receive(b'<F1SCDTFB><F1HELLO><F2HELLO>', 0.0) == b'!\nSET\n!\nFocusLynx Foc2\n'
+
+    @pytest.mark.parametrize('restarts', ['channel', 'hub'])
+    def test_errors_of_what_restarts_are_lost_as_well(self, restarts: str) -> None:
+        hub = Hub({'restarts': restarts})
+        too_long = b'<F1SCNN0123456789ABCDEFGHIJ>'
+        wrong = b'' if restarts == 'hub' else b'ER=3 Unknown Command Received\n'
+        assert hub.receive(b'<F1SCDTFB>' + too_long + b'<F3HELLO>', 0.0) == b'!\nSET\n' + wrong
+        assert hub.receive(too_long + b'<F3HELLO>', 1.0) == wrong
+
+    def test_the_restart_may_take_no_time(self) -> None:
+        hub = Hub({'restart': '0'})
+        assert hub.receive(b'<F1SCDTOE><F1HELLO>', 0.0) == b'!\nSET\n!\nFocusLynx Foc1\n'
+        assert report(hub, '<F1GETSTATUS>')['IsHoming'] == '1'
+
+    @pytest.mark.parametrize('seconds', [0.0, 8.0])
+    def test_it_may_be_the_whole_hub_that_restarts(self, seconds: float) -> None:
+        hub = Hub({'channels': '1,2', 'restarts': 'hub', 'restart': str(seconds)})
+        ask(hub, '<F2MA040000>')
+        silent = b'' if seconds else b'!\nFocusLynx Foc2\n'
+        assert hub.receive(b'<F1SCDTOE><F2HELLO>', 1.0) == b'!\nSET\n' + silent
+        assert report(hub, '<F1GETSTATUS>', 1.0 + seconds)['IsHoming'] == '1'
+        assert report(hub, '<F2GETSTATUS>', 1.0 + seconds)['Curr Pos'] == '032767'
+
+    def test_a_power_cycle_ends_the_restart(self, hub: Hub) -> None:
+        ask(hub, '<F1SCDTFB>')
+        hub.power_off(1.0)
+        hub.power_on(2.0)
+        assert report(hub, '<F1GETCONFIG>', 2.0)['Dev Typ'] == 'FB'
+
+    def test_nobody_moves_the_focuser_meanwhile(self, hub: Hub) -> None:
+        ask(hub, '<F1SCDTFB>')
+        with pytest.raises(BadSetting, match='channel 1 is restarting'):
+            hub.hand(1, 5, 1.0)
 
     def test_its_max_pos_cannot_be_set(self) -> None:
         assert ask(Hub({'type.1': 'OE'}), '<F1SETMAX112000>') == ER1
@@ -199,9 +244,10 @@ class TestReset:
         assert ask(hub, '<F2RESET>') == 'SET\n'
         fresh = Hub()
         ask(fresh, '<FHSCLB001>')
-        assert [ask(hub, f'<F2{block}>') for block in ('GETCONFIG', 'GETTCI')] == [
+        assert [ask(hub, f'<F2{block}>', 5.0) for block in ('GETCONFIG', 'GETTCI')] == [
             ask(fresh, f'<F2{block}>') for block in ('GETCONFIG', 'GETTCI')]
-        assert report(hub, '<F2GETSTATUS>')['Curr Pos'] == '000000'
+        status = report(hub, '<F2GETSTATUS>', 5.0)
+        assert (status['Curr Pos'], status['Targ Pos']) == ('000000', '000000')
 
     def test_the_other_channel_keeps_everything(self, hub: Hub) -> None:
         before = hub.to_state()['channels']['1']
@@ -239,8 +285,61 @@ class TestVariants:
         assert 'TC Mode  = \n' in ask(odd, '<F1GETTCI>')
         assert 'DHCPisOn' not in ask(odd, '<FHGETHUBINFO>')
 
-    def test_gettci_may_be_unknown(self) -> None:
-        assert ask(Hub({'no_gettci': '1'}), '<F1GETTCI>') == ER3
+    @pytest.mark.parametrize('setting, command', [
+        ('no_gettci', 'GETTCI'), ('no_reverse', 'REVERSE1'), ('no_setmax', 'SETMAX065535'), ('no_setmax', 'SETMAX1'),
+        ('no_setfss', 'SETFSS000001'), ('no_setint', 'SETINTA+000001')])
+    def test_what_came_later_may_be_unknown(self, setting: str, command: str) -> None:
+        hub = Hub({setting: '1'})
+        before = hub.to_state()
+        assert ask(hub, f'<F1{command}>') == ER3
+        assert hub.to_state() == before
+        others = {'GETTCI', 'REVERSE1', 'SETMAX065535', 'SETFSS000001', 'SETINTA+000001'}
+        assert sum(ask(hub, f'<F1{other}>') == ER3 for other in others) == 1
+
+    @pytest.mark.parametrize('digits, accepted', [('40000', True), ('040000', False), ('4000', False)])
+    def test_a_move_may_have_five_digits(self, digits: str, accepted: bool) -> None:
+        hub = Hub({'five_digit_ma': '1'})
+        assert ask(hub, f'<F1MA{digits}>') == ('M\n' if accepted else ER1)
+        hub.advance(100.0)
+        assert hub.focusers[1].position == (40000 if accepted else 32767)
+
+    def test_headers_may_be_without_digit(self) -> None:
+        plain, odd = Hub(), Hub({'bare_status_header': '1', 'bare_config_header': '1'})
+        for block in ('STATUS', 'CONFIG'):
+            wanted = ask(plain, f'<F1GET{block}>').replace(f'{block}1\n', f'{block}\n', 1)
+            assert ask(odd, f'<F1GET{block}>') == wanted
+        assert ask(Hub({'bare_config_header': '1'}), '<F1GETSTATUS>').startswith('STATUS1\n')
+
+    def test_the_settings_may_have_two_more_lines(self) -> None:
+        lines = ask(Hub({'extra_config_lines': '1', 'speed': '1200'}), '<F1GETCONFIG>').split('\n')
+        assert lines[3:7] == ['Dev Typ  = FA', 'MaxSpeed = 001200', 'MaxPower = 100', 'TComp ON = 0']
+
+    def test_the_hub_report_may_be_without_network(self) -> None:
+        assert report(Hub({'no_network_lines': '1'}), '<FHGETHUBINFO>') == {'Hub FVer': '2.0.4', 'Sleeping': '0'}
+
+    def test_a_halt_may_leave_what_is_shown_of_compensation(self) -> None:
+        hub = Hub({'tcomp_line': 'stored'})
+        ask(hub, '<F1SCTE1>')
+        ask(hub, '<F1HALT>')
+        assert [report(hub, f'<F1{block}>')['TComp ON'] for block in ('GETCONFIG', 'GETTCI')] == ['1', '1']
+        hub.set('probe.1', '5', 1.0)
+        hub.advance(100.0)
+        assert hub.focusers[1].position == 32767
+
+    def test_a_hub_asleep_reports_and_halts_and_does_nothing_else(self) -> None:
+        hub = Hub({'channels': '1,2', 'sleeping': '1'})
+        er5 = 'ER=5 Cannot Execute Command While Device Is Sleeping\n'
+        before = hub.to_state()
+        for text, reply in CHANNEL_REPLIES:
+            wanted = reply if reply in (ER3, 'HALTED\n') else er5
+            assert ask(hub, f'<F1{text}>') == wanted
+        assert ask(hub, '<FHSCLB050>') == er5
+        assert hub.to_state() == before
+        assert report(hub, '<FHGETHUBINFO>')['Sleeping'] == '1'
+        assert [ask(hub, f'<F1{word}>')[:6] for word in ('HELLO', 'GETSTATUS', 'GETCONFIG', 'GETTCI')] == [
+            'FocusL', 'STATUS', 'CONFIG', 'TEMP C']
+        hub.set('sleeping', '0', 1.0)
+        assert ask(hub, '<F1MA040000>', 1.0) == 'M\n'
 
     def test_a_sync_may_be_done_without_set(self) -> None:
         hub = Hub({'sccp_no_set': '1'})

@@ -118,6 +118,53 @@ def test_without_a_usable_temperature_it_waits(hub: Hub, probe: str) -> None:
     assert position(hub, 2000.0) == 10086
 
 
+@pytest.mark.parametrize('options', [{'tcomp.1': '1', 'probe.1': '20'}, {'probe.1': '20', 'tcomp.1': '1'}])
+def test_a_hub_that_has_been_compensating_for_a_while_stands_right(options: dict[str, str]) -> None:
+    hub = Hub({'position.1': '10000', **options})
+    assert position(hub, 100.0) == 10000
+    hub.set('probe.1', '21', 100.0)
+    assert position(hub, 200.0) == 10086
+
+
+def test_a_night_that_cools_down_is_followed_step_by_step(hub: Hub) -> None:
+    hub.temperature_ramp(1, 12.0, 8 * 3600.0, 0.0)
+    looks = [float(minute * 60) for minute in range(1, 8 * 60 + 1)]
+    seen = [position(hub, now) for now in looks]
+    for now, counts in zip(looks, seen):
+        law = 10000 - 8 * 86 * now / (8 * 3600)
+        assert abs(counts - law) <= 2
+    assert seen == sorted(seen, reverse=True)
+    assert position(hub, 9 * 3600.0) == 10000 - 8 * 86
+
+
+def test_it_does_not_matter_how_often_somebody_looks(hub: Hub) -> None:
+    hub.temperature_ramp(1, 25.0, 100.0, 0.0)
+    other = Hub({'position.1': '10000', 'probe.1': '20', 'tcomp.1': '1'})
+    other.temperature_ramp(1, 25.0, 100.0, 0.0)
+    for now in range(1, 61):
+        other.advance(float(now))
+    assert report(hub, '<F1GETSTATUS>', 60.1) == report(other, '<F1GETSTATUS>', 60.1)
+    assert report(hub, '<F1GETSTATUS>', 60.1)['IsMoving'] == '0'
+
+
+def test_the_corrections_of_a_ramp_show_as_motion(hub: Hub) -> None:
+    hub.set('compensation_speed', '1', 0.0)
+    hub.temperature_ramp(1, 25.0, 10.0, 0.0)
+    status = report(hub, '<F1GETSTATUS>', 5.0)
+    assert (status['IsMoving'], status['Temp(C)']) == ('1', '+22.5')
+    assert report(hub, '<F1GETSTATUS>', 1000.0)['Curr Pos'] == '010430'
+
+
+def test_each_change_of_a_ramp_is_an_event(hub: Hub) -> None:
+    ask(hub, '<F1SCTE0>')
+    hub.temperature_ramp(1, 20.1, 100.0, 0.0)
+    events = []
+    while (event := hub.next_event()) is not None:
+        events.append(event)
+        hub.advance(event)
+    assert events == pytest.approx([10.0 * step for step in range(1, 11)])
+
+
 class TestPowerUp:
     def test_it_compensates_for_the_time_without_power_if_told_so(self, hub: Hub) -> None:
         ask(hub, '<F1SCTS1>')
@@ -126,6 +173,23 @@ class TestPowerUp:
         hub.power_on(3.0)
         assert report(hub, '<F1GETSTATUS>', 3.0)['IsMoving'] == '1'
         assert position(hub, 100.0) == 10000 - 5 * 86
+
+    def test_it_compensates_for_a_night_that_cooled_down_without_power(self, hub: Hub) -> None:
+        ask(hub, '<F1SCTS1>')
+        hub.temperature_ramp(1, 15.0, 1000.0, 0.0)
+        hub.power_off(0.5, seconds=2000.0)
+        assert report(hub, '<F1GETSTATUS>', 2000.5)['Temp(C)'] == '+15.0'
+        assert position(hub, 2100.0) == 10000 - 5 * 86
+
+    def test_it_compensates_once_though_it_is_off_otherwise(self, hub: Hub) -> None:
+        ask(hub, '<F1SCTS1>')
+        ask(hub, '<F1SCTE0>')
+        hub.power_off(1.0)
+        hub.set('probe.1', '15', 2.0)
+        hub.power_on(3.0)
+        assert position(hub, 100.0) == 10000 - 5 * 86
+        hub.set('probe.1', '16', 100.0)
+        assert position(hub, 200.0) == 10000 - 5 * 86
 
     def test_it_begins_anew_if_not(self, hub: Hub) -> None:
         hub.power_off(1.0)

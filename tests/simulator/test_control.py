@@ -8,6 +8,7 @@ import pytest
 
 from warwick.observatory.focuslynx.simulator import Control, ControlError, Hub, Line, LineFaults
 from warwick.observatory.focuslynx.simulator.control import COMMANDS
+from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 from warwick.observatory.focuslynx.simulator.settings import SETTINGS
 
 NAME_1 = b'!\nFocusLynx Foc1\n'
@@ -165,6 +166,29 @@ def test_lose_steps_and_slip(bench: Bench) -> None:
     assert (bench.get('1.position'), bench.get('1.target'), bench.get('1.tube')) == (39970, 40000, 39965)
 
 
+def test_temperature_ramp(bench: Bench) -> None:
+    bench('probe 1 10')
+    bench('temperature-ramp 1 9 3600')
+    bench.now = 1800.0
+    assert (bench.get('1.probe'), bench.get('2.probe')) == ('+9.5', '+21.7')
+    bench.now = 4000.0
+    assert bench.get('1.probe') == '+9'
+
+
+@pytest.mark.parametrize('probe', ['NP', '-@1.6'])
+def test_a_probe_without_a_temperature_has_no_ramp(bench: Bench, probe: str) -> None:
+    bench(f'probe 2 {probe}')
+    with pytest.raises(ControlError, match='channel 2 has no probe that shows a temperature'):
+        bench('temperature-ramp 2 5 60')
+
+
+def test_a_given_temperature_ends_a_ramp(bench: Bench) -> None:
+    bench('temperature-ramp 1 9 3600')
+    bench('probe 1 15')
+    bench.now = 4000.0
+    assert bench.get('1.probe') == '+15'
+
+
 def test_freeze_step_run_to_and_thaw(bench: Bench) -> None:
     bench('freeze')
     bench.ask(b'<F1MA040000>')
@@ -226,6 +250,9 @@ def test_help_names_every_command_and_setting(bench: Bench) -> None:
     for row in SETTINGS.values():
         assert row.name in text
         assert row.kind.accepts in bench(f'help {row.name}')
+    assert ' '.join(PERSONALITIES) in text
+    for personality in PERSONALITIES.values():
+        assert bench(f'help {personality.name}').endswith(f'personality {personality.name}: {personality.help}')
 
 
 def test_clear_ends_every_fault(bench: Bench) -> None:
@@ -258,10 +285,14 @@ def test_clear_ends_every_fault(bench: Bench) -> None:
     ('set', 'usage: set NAME VALUE'),
     ('set speed', 'usage: set NAME VALUE'),
     ('speed', 'usage: set NAME VALUE'),
-    ('set colour red', "unknown setting 'colour'; there are channels type"),
+    ('set colour red', "unknown setting 'colour'; there are personality channels type"),
     ('set speed 1 fast', "speed.1 must be a number from 0.1 to 100000 steps/s, not 'fast'"),
     ('set led.1 5', "led belongs to the whole hub: leave out '.1'"),
     ('set channels 1,2', 'channels can only be given at the start'),
+    ('personality 2021', 'personality can only be given at the start'),
+    ('personality 1994', 'personality must be one of pre-release rev3 '),
+    ('temperature-ramp 1 5', 'usage: temperature-ramp CHANNEL CELSIUS SECONDS'),
+    ('temperature-ramp 1 warm 60', 'temperature-ramp: CELSIUS must be a number from -700 to 700 degrees C'),
     ('delay -1', "delay must be a number from 0 to 600 s, not '-1'"),
     ('position 1 65536', 'position 65536 is beyond max_pos 65535 of channel 1'),
     ('max_pos 1 100', 'max_pos 100 is below the position 32767 or target 32767 of channel 1'),

@@ -15,6 +15,7 @@ import pytest
 from tests.simulator.harness import DEADLINE_S, ROOT
 from warwick.observatory.focuslynx.simulator.control import COMMANDS
 from warwick.observatory.focuslynx.simulator.motion import Leg
+from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 from warwick.observatory.focuslynx.simulator.settings import SETTINGS, Setting
 
 DOCUMENT = ROOT / 'docs/simulator.md'
@@ -53,6 +54,11 @@ def test_it_lists_every_setting_as_the_program_has_it(scope: str) -> None:
 
 def test_it_lists_every_control_command_as_the_program_has_it() -> None:
     assert commands_as_markdown() in DOCUMENT.read_text('utf-8')
+
+
+def test_it_lists_every_personality_as_the_program_has_it() -> None:
+    rows = [f'| `{row.name}` | {row.help} |' for row in PERSONALITIES.values()]
+    assert '\n'.join(['| personality | what it is |', '|---|---|', *rows, '']) in DOCUMENT.read_text('utf-8')
 
 
 def examples() -> list[list[tuple[str, str]]]:

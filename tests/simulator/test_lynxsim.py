@@ -39,6 +39,12 @@ def test_options_reach_the_hub(url: str, open_port: OpenPort) -> None:
         assert b'Max Pos  = 112000\n' in host.ask(b'<F%dGETCONFIG>' % channel, b'END\n')
 
 
+def test_a_personality_reaches_the_hub(tmp_path: Path, open_port: OpenPort) -> None:
+    host = serial_host(open_port(f'lynxsim://?personality=leo&control={tmp_path}/ctl'))
+    report = host.ask(b'<F1GETCONFIG>', b'END\n')
+    assert b'Max Pos  = 112000\nDev Typ  = OI\n' in report
+
+
 def test_a_temperature_may_have_its_sign_and_a_name_its_blanks(tmp_path: Path, open_port: OpenPort) -> None:
     port = open_port(f'lynxsim://?probe.1=+5.2&nickname.1=North%20tube&control={tmp_path}/ctl')
     assert serial_host(port).ask(b'<F1HELLO>', b'tube\n') == b'!\nNorth tube\n'
@@ -161,9 +167,10 @@ def test_a_closed_port_stays_lost_over_unplug_and_plug(url: str, open_port: Open
 
 
 @pytest.mark.parametrize('query, message', [
-    ('foo=1', "unknown option 'foo'; there are state, control, channels, type, max_pos"),
+    ('foo=1', "unknown option 'foo'; there are state, control, personality, channels, type, max_pos"),
     ('speed.3=1', "unknown option 'speed.3'"),
     ('speed=-1', "speed must be a number from 0.1 to 100000 steps/s, not '-1'"),
+    ('personality=1994', 'personality must be one of pre-release rev3 1.0.9 2.0.4'),
     ('speed=', "speed must be a number from 0.1 to 100000 steps/s, not ''"),
     ('drip=x', "drip must be a number from 0 to 10 s, not 'x'"),
     ('speed=1&speed=2', 'speed is given twice'),

@@ -22,10 +22,10 @@ def test_all_settings_are_kept() -> None:
     for text in ('F1SCNNx', 'F1SCTMC', 'F1SCTCA+0001', 'F1SCTS1', 'F1SCTE1', 'F1SCBE1', 'F1SCBS01', 'F1REVERSE1',
                  'F1SETFSS000001', 'F1SETINTA+000001', 'F1SETMAX100000', 'F2SCDTSB', 'FHSCLB001', 'FHSWSS0north'):
         assert ask(hub, f'<{text}>') == 'SET\n'
-    before = [ask(hub, block) for block in BLOCKS]
-    cycle(hub, 1.0)
-    assert [ask(hub, block, 1.0) for block in BLOCKS] == before
-    assert report(hub, '<F1GETSTATUS>', 1.0)['Reverse'] == '1'
+    before = [ask(hub, block, 10.0) for block in BLOCKS]
+    cycle(hub, 11.0)
+    assert [ask(hub, block, 11.0) for block in BLOCKS] == before
+    assert report(hub, '<F1GETSTATUS>', 11.0)['Reverse'] == '1'
 
 
 @pytest.mark.parametrize('commands, stored', [
@@ -174,7 +174,7 @@ class TestOptions:
     def test_a_special_case_comes_after_the_general_one_whatever_the_order(self) -> None:
         for options in ({'probe.2': '1', 'probe': '5'}, {'probe': '5', 'probe.2': '1'}):
             hub = Hub(options)
-            assert [hub.focusers[channel].temperature for channel in (1, 2)] == [5.0, 1.0]
+            assert [hub.focusers[channel].thermometer.celsius for channel in (1, 2)] == [5.0, 1.0]
 
     def test_a_focuser_starts_in_the_middle_of_a_given_travel(self) -> None:
         hub = Hub({'channels': '1,2', 'max_pos': '112000'})
@@ -187,7 +187,7 @@ class TestOptions:
         assert Hub({'position': '100', 'max_pos': '112000'}).focusers[1].position == 100
 
     @pytest.mark.parametrize('options, message', [
-        ({'foo': '1'}, "unknown setting 'foo'; there are channels type max_pos"),
+        ({'foo': '1'}, "unknown setting 'foo'; there are personality channels type max_pos"),
         ({'speed.3': '1'}, 'speed.3: the channel must be 1 or 2'),
         ({'led.1': '1'}, "led belongs to the whole hub: leave out '.1'"),
         ({'speed': 'fast'}, "speed must be a number from 0.1 to 100000 steps/s, not 'fast'"),
@@ -195,6 +195,7 @@ class TestOptions:
         ({'speed': 'nan'}, "speed must be a number from 0.1 to 100000 steps/s, not 'nan'"),
         ({'max_pos': '1.5'}, "max_pos must be a whole number from 1 to 999999 counts, not '1.5'"),
         ({'type': 'XX'}, 'type must be one of OA OB'),
+        ({'personality': 'vhs'}, 'personality must be one of pre-release rev3 1.0.9 2.0.4'),
         ({'dhcp': 'maybe'}, "dhcp must be 1 or 0 (on, off, true, false, yes and no will do), not 'maybe'"),
         ({'ma_over_limit': 'x'}, "ma_over_limit must be error or clamp, not 'x'"),
         ({'channels': '3'}, "channels must be 1, 2 or 1,2, or none, not '3'"),

@@ -14,6 +14,7 @@ import pytest
 from tests.simulator.conftest import OpenPort, StartSimulator
 from tests.simulator.harness import DEADLINE_S, MODULE, ROOT, eventually, serial_host
 from warwick.observatory.focuslynx.simulator.control import COMMANDS
+from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 from warwick.observatory.focuslynx.simulator.settings import SETTINGS
 
 
@@ -32,6 +33,7 @@ class TestCommandLine:
         (['--link', 'x', 'y'], 'error: unrecognized arguments: y'),
         (['--link', 'x', '--speed', 'fast'], "error: speed must be a number from 0.1 to 100000 steps/s, not 'fast'"),
         (['--link', 'x', '--probe.2', '-800'], 'error: probe.2 must be NP, a temperature'),
+        (['--link', 'x', '--personality', 'vhs'], 'error: personality must be one of pre-release rev3 1.0.9 2.0.4'),
         (['--link', 'x', '--max-pos', '0'], 'error: max_pos must be a whole number from 1 to 999999 counts'),
         (['--link', 'x', '--delay', '-1'], "error: delay must be a number from 0 to 600 s, not '-1'"),
         (['--link', 'x', '--led.1', '5'], 'error: unrecognized arguments: --led.1 5'),
@@ -89,15 +91,22 @@ class TestCommandLine:
         code, output, _ = run('--help')
         assert code == 0
         assert all('--' + name.replace('_', '-') in output for name in SETTINGS)
+        assert all(f'  {row.name}\n      {row.help}\n' in output for row in PERSONALITIES.values())
         code, output, _ = run('control', '--help')
         assert code == 0
         assert all(command.usage in output for command in COMMANDS.values())
+        assert all(f'  {row.name}\n      {row.help}\n' in output for row in PERSONALITIES.values())
 
     def test_options_reach_the_hub_and_the_line(self, start_pty: StartSimulator) -> None:
         truth = start_pty('--channels', '1,2', '--max-pos=112000', '--probe.2', '-5.2', '--probe.1', '-@1.6',
                           '--nickname.2', 'North tube', '--sccp-no-set', '1', '--drip', '0.001').control.get()
         assert (truth['1']['position'], truth['2']['probe'], truth['1']['probe']) == (56000, '-5.2', '-@1.6')
         assert (truth['2']['nickname'], truth['sccp_no_set'], truth['drip']) == ('North tube', True, 0.001)
+
+    def test_a_personality_reaches_the_hub_and_a_setting_comes_before_it(self, start_pty: StartSimulator) -> None:
+        truth = start_pty('--type.2', 'FB', '--personality', 'tcf-s', '--channels', '1,2').control.get()
+        assert (truth['personality'], truth['1']['type'], truth['1']['max_pos']) == ('tcf-s', 'OE', 125440)
+        assert (truth['2']['type'], truth['2']['max_pos']) == ('FB', 65535)
 
     def test_without_options_it_is_the_hub_of_the_transcripts(self, start_pty: StartSimulator) -> None:
         simulator = start_pty()

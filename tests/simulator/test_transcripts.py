@@ -19,14 +19,18 @@ A_HANDFUL = pytest.mark.parametrize(
     ids=lambda transcript: transcript.id)
 
 
+# Half a command, a channel that is not there, one that restarts.
+SILENT = ('T57', 'T66', 'T69')
+
+
 def _arguments(transcript: Transcript) -> list[str]:
     state, _ = course(transcript)
     return [f'--{name}={value}' for name, value in STATES[state].items()]
 
 
-def test_there_are_sixty_transcripts_with_replies() -> None:
-    assert list(TRANSCRIPTS) == [f'T{number:02d}' for number in range(1, 61)]
-    assert all(step.expected for name, one in TRANSCRIPTS.items() if name != 'T57' for step in one.steps)
+def test_there_are_all_transcripts_with_replies() -> None:
+    assert list(TRANSCRIPTS) == [f'T{number:02d}' for number in range(1, 70)]
+    assert all(step.expected for name, one in TRANSCRIPTS.items() if name not in SILENT for step in one.steps)
 
 
 @ALL

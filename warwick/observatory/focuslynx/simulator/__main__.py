@@ -12,6 +12,7 @@ from .client import ControlClient, Refused
 from .control import COMMANDS
 from .doors import PtyDoor, TcpDoor, parse_address
 from .line import LineFaults
+from .personalities import PERSONALITIES
 from .server import ControlDoor, DoorError, Server
 from .settings import SETTINGS, BadSetting
 from .state import StateError, hub_with_state
@@ -27,12 +28,18 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
+def _personalities() -> str:
+    return '\n'.join(f'  {row.name}\n      {row.help}' for row in PERSONALITIES.values())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=_PROGRAM, allow_abbrev=False, usage='%(prog)s [--link PATH] [--tcp HOST:PORT] [options]',
         description='A simulated FocusLynx hub behind a pseudo-terminal, a TCP port, or both.',
         epilog='Settings of a channel also exist for one channel alone: --probe.2 NP. '
-               '"control PATH COMMAND..." sends a command to a running simulator; "control --help" lists them.')
+               '"control PATH COMMAND..." sends a command to a running simulator; "control --help" lists them.'
+               '\n\npersonalities (with sections of docs/protocol.md):\n' + _personalities().replace('%', '%%'),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     doors = parser.add_argument_group('doors')
     doors.add_argument('--link', metavar='PATH', help='a pseudo-terminal behind this symbolic link')
     doors.add_argument('--tcp', metavar='HOST:PORT', help='the networked hub; 9760 by convention, 0 for any free port')
@@ -108,6 +115,7 @@ def _control(arguments: list[str]) -> int:
         print(usage + '\n\ncommands:')
         for command in COMMANDS.values():
             print(f'  {command.usage}\n      {command.help}')
+        print('\npersonalities (given at the start; with sections of docs/protocol.md):\n' + _personalities())
         print('\nsettings (NAME VALUE, or NAME CHANNEL VALUE):')
         for row in SETTINGS.values():
             print(f'  {row.name}\n      {row.help}; {row.kind.accepts}')

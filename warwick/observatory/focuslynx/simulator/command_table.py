@@ -11,17 +11,22 @@ from .focuser import Focuser
 if TYPE_CHECKING:
     from .model import Hub
 
-__all__ = ['BAD_PARAMETER', 'MOVING', 'NO_PROBE', 'NO_WIFI', 'TOO_LONG', 'UNKNOWN', 'WIFI_INCOMPLETE', 'Action', 'Call',
-           'Table']
+__all__ = ['BAD_PARAMETER', 'MOVING', 'NO_PROBE', 'NO_WIFI', 'SLEEPING', 'TOO_LONG', 'UNKNOWN', 'WIFI_INCOMPLETE',
+           'Action', 'Call', 'Table']
 
 BAD_PARAMETER = b'ER=1 Unacceptable Parameter Received In Command\n'
 TOO_LONG = b'ER=2 Received Command Was Too Long\n'
 UNKNOWN = b'ER=3 Unknown Command Received\n'
 MOVING = b'ER=4 Cannot Execute Command While Device Is Moving\n'
+SLEEPING = b'ER=5 Cannot Execute Command While Device Is Sleeping\n'
 NO_PROBE = b'ER=6 Cannot Execute Command Without Temp Probe Attached\n'
 NO_WIFI = b'ER=7 Comm Problem With Wi-Fi Board\n'
 WIFI_INCOMPLETE = b'ER=9 Necessary Wi-Fi Settings Missing\n'
 _EMPTY = re.compile('')
+# Commands that some firmware does not have, and the setting that says so.
+_NEWER = {'GETTCI': 'no_gettci', 'REVERSE': 'no_reverse', 'SETMAX': 'no_setmax', 'SETFSS': 'no_setfss',
+          'SETINT': 'no_setint'}
+_AWAKE = ('HELLO', 'GETSTATUS', 'GETCONFIG', 'GETTCI', 'GETHUBINFO', 'HALT')
 
 
 class Call(NamedTuple):
@@ -74,6 +79,10 @@ class Table:
                     break
             else:
                 return UNKNOWN
+        if word in _NEWER and getattr(hub.variants, _NEWER[word]):
+            return UNKNOWN
+        if hub.variants.sleeping and word not in _AWAKE:
+            return SLEEPING
         pattern = self.patterns[word]
         match = _EMPTY.match('') if pattern is None else pattern.fullmatch(text, len(word))
         if match is None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from re import Match
 
 from . import reports
-from .command_table import BAD_PARAMETER, MOVING, NO_PROBE, UNKNOWN, Call, Table
+from .command_table import BAD_PARAMETER, MOVING, NO_PROBE, Call, Table
 from .focuser import Phase
-from .settings import TYPES, default_max_pos, is_homing
+from .settings import TYPES, is_homing
 
 __all__ = ['CHANNEL_COMMANDS']
 
@@ -38,13 +38,15 @@ def _config(call: Call) -> bytes:
 
 @_on_channel('GETTCI')
 def _tci(call: Call) -> bytes:
-    return UNKNOWN if call.hub.variants.no_gettci else reports.temperature_compensation(call.focuser, call.hub.variants)
+    return reports.temperature_compensation(call.focuser, call.hub.variants)
 
 
 # Motion
 
-@_on_channel('MA', '([0-9]{6})')
+@_on_channel('MA', '([0-9]{5,6})')
 def _move(call: Call) -> bytes:
+    if len(call.argument[1]) != (5 if call.hub.variants.five_digit_ma else 6):
+        return BAD_PARAMETER
     return _go(call, call.whole())
 
 
@@ -128,7 +130,7 @@ def _set_type(call: Call) -> bytes:
     if focuser.phase is not Phase.IDLE:
         return MOVING
     if device_type != focuser.memory.type:
-        focuser.retype(device_type, default_max_pos(device_type), call.time)
+        call.hub.retype(focuser, device_type, call.time)
     return _SET
 
 
@@ -172,7 +174,7 @@ def _set_step_size(call: Call) -> bytes:
 
 @_on_channel('SCTE', '([01])')
 def _enable_compensation(call: Call) -> bytes:
-    if call.flag() and not call.focuser.has_probe:
+    if call.flag() and not call.focuser.thermometer.attached:
         return NO_PROBE
     call.focuser.set_compensation(call.flag(), call.time)
     return _SET

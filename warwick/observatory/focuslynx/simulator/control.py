@@ -16,6 +16,7 @@ from . import settings
 from .kinds import Kind, Number, Text, Whole
 from .line import Line, LineFaults
 from .model import Hub
+from .personalities import PERSONALITIES
 from .settings import SETTINGS, BadSetting
 
 __all__ = ['COMMANDS', 'Control', 'ControlCommand', 'ControlError']
@@ -149,14 +150,19 @@ def _status(self: Control, now: float) -> str:
     return _get(self, now)
 
 
-@_command('help', 'lists the commands, or explains one command or setting', Argument('NAME', _ANY, optional=True))
+@_command('help', 'lists the commands, or explains one command, setting or personality',
+          Argument('NAME', _ANY, optional=True))
 def _help(self: Control, now: float, name: str = '') -> str:
     if not name:
-        return ' | '.join(command.usage for command in COMMANDS.values()) + ' | settings: ' + ' '.join(SETTINGS)
+        return ' | '.join([*(command.usage for command in COMMANDS.values()),
+                           'settings: ' + ' '.join(SETTINGS), 'personalities: ' + ' '.join(PERSONALITIES)])
     if name in COMMANDS:
         return f'{COMMANDS[name].usage}: {COMMANDS[name].help}'
-    row, _ = settings.find(name)
-    return f'{row.name}: {row.help}; accepts {row.kind.accepts}'
+    said = [f'personality {name}: {PERSONALITIES[name].help}'] if name in PERSONALITIES else []
+    if not said or name in SETTINGS:
+        row, _ = settings.find(name)
+        said.insert(0, f'{row.name}: {row.help}; accepts {row.kind.accepts}')
+    return ' | '.join(said)
 
 
 # Replies
@@ -293,6 +299,13 @@ def _lose_steps(self: Control, now: float, channel: int, counts: int) -> None:
           Argument('COUNTS', Whole(-999999, 999999, 'counts')))
 def _slip(self: Control, now: float, channel: int, counts: int) -> None:
     self.hub.focusers[channel].slip(counts)
+
+
+@_command('temperature-ramp', 'the temperature at the probe changes evenly, to CELSIUS within so many seconds',
+          Argument('CHANNEL', _CHANNEL), Argument('CELSIUS', Number(-700, 700, 'degrees C')),
+          Argument('SECONDS', _SECONDS))
+def _temperature_ramp(self: Control, now: float, channel: int, celsius: float, seconds: float) -> None:
+    self.hub.temperature_ramp(channel, celsius, seconds, now)
 
 
 # Time

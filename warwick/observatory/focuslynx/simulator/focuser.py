@@ -11,6 +11,7 @@ from typing import Callable
 
 from .motion import Leg
 from .settings import ChannelMemory, Mechanics, is_homing
+from .temperature import Thermometer
 
 __all__ = ['Focuser', 'Phase']
 
@@ -44,6 +45,7 @@ class Focuser:
         self.channel = channel
         self.memory = memory
         self.mechanics = mechanics
+        self.thermometer = Thermometer(mechanics)
         self.position = memory.position
         self.target = memory.position
         self.phase = Phase.IDLE
@@ -59,6 +61,7 @@ class Focuser:
         self._final = 0
         self._gear = (0.0, 0.0)
         self._wants_start_move = False
+        self._back_at: float | None = None
 
     # What can be seen
 
@@ -75,29 +78,39 @@ class Focuser:
         return self.memory.type != 'ZZ' and self.mechanics.syncing_homed
 
     @property
-    def has_probe(self) -> bool:
-        """TmpProbe. The in/out remote uses the same jack."""
-        return self.mechanics.probe.present and not self.mechanics.remote_io
-
-    @property
-    def temperature(self) -> float | None:
-        """Degrees C, or None while the probe gives no usable value."""
-        return self.mechanics.probe.celsius if self.has_probe else None
-
-    @property
     def tube(self) -> int:
         return self.position + self._slip
 
+    @property
+    def restarting(self) -> bool:
+        """Whether the channel initialises itself and answers nothing."""
+        return self._back_at is not None
+
     def next_event(self) -> float | None:
         """When this channel next does something by itself, None if never."""
-        if self.leg is None or self.jammed:
-            return None
-        return self.leg.end if self.moving else self.leg.start
+        times = [self.thermometer.next_at]
+        if self._back_at is not None:
+            times.append(self._back_at)
+        if self.leg is not None and not self.jammed:
+            times.append(self.leg.end if self.moving else self.leg.start)
+        return None if math.isinf(min(times)) else min(times)
 
     # Time
 
     def advance(self, time: float) -> None:
         """Bring everything up to `time`."""
+        while self.thermometer.next_at <= time:
+            at = self.thermometer.next_at
+            self._run(at)
+            self.thermometer.advance(at)
+            self.compensate(at)
+        self._run(time)
+
+    def _run(self, time: float) -> None:
+        if self._back_at is not None and time >= self._back_at:
+            began, self._back_at = self._back_at, None
+            if is_homing(self.memory.type):
+                self.home(began)
         while self.leg is not None:
             leg = self.leg
             self.moving = time >= leg.start
@@ -137,7 +150,7 @@ class Focuser:
 
     def _rest(self, keep_target: bool = False) -> None:
         self.phase = Phase.IDLE
-        self.leg = None
+        self.leg = self._back_at = None
         self.moving = False
         if not keep_target:
             self.target = self.position
@@ -159,7 +172,7 @@ class Focuser:
             self.short_by = 0
         self.leg = Leg(self.position, goal, start, speed or mechanics.speed, mechanics.ramp,
                        mechanics.low_speed, slow_for)
-        self.advance(time)
+        self._run(time)
 
     # Commands; the hub has checked that they may be carried out
 
@@ -239,16 +252,15 @@ class Focuser:
         self._note_reference()
         self.save()
 
-    def retype(self, device_type: str, max_pos: int, time: float) -> None:
-        """Initialise the channel as another type of focuser: the count starts at 0, homing types home."""
-        self._rest()
+    def retype(self, device_type: str, max_pos: int, back_at: float) -> None:
+        """Initialise the channel as another type of focuser: the count starts at 0, homing types home at `back_at`."""
         self.memory.type = device_type
         self.memory.max_pos = max_pos
         self._recount(0)
+        self._rest()
         self.homed = False
         self.save()
-        if is_homing(device_type):
-            self.home(time)
+        self._back_at = back_at
 
     def save(self) -> None:
         """Store the position with everything else; never the counter of a homing run."""
@@ -324,12 +336,14 @@ class Focuser:
     def _compensated(self, otherwise: int) -> int:
         """Where the law puts the focuser at the present temperature; `otherwise` without one or without reference."""
         memory = self.memory
-        if self.temperature is None or memory.reference_counts < 0:
+        celsius = self.thermometer.celsius
+        if celsius is None or memory.reference_counts < 0:
             return otherwise
-        change = memory.tempco['ABCDE'.index(memory.tc_mode)] * (self.temperature - memory.reference_c)
+        change = memory.tempco['ABCDE'.index(memory.tc_mode)] * (celsius - memory.reference_c)
         return min(max(memory.reference_counts + math.floor(change + 0.5), 0), memory.max_pos)
 
     def _note_reference(self) -> None:
-        if self.tc_on and self.temperature is not None:
-            self.memory.reference_c = self.temperature
+        celsius = self.thermometer.celsius
+        if self.tc_on and celsius is not None:
+            self.memory.reference_c = celsius
             self.memory.reference_counts = self.position

@@ -22,6 +22,7 @@ from .focuser import Focuser
 from .hub_commands import HUB_COMMANDS
 from .kinds import Probe
 from .parser import Parser
+from .personalities import DEFAULT, completed
 from .settings import BadSetting, ChannelMemory, HubMemory, Mechanics, Variants
 
 __all__ = ['Hub']
@@ -49,13 +50,15 @@ class Hub:
         self._frozen: float | None = None
         self._back_on: float | None = None
         self._time = 0.0
+        options = options or {}
+        self.personality = settings.read('personality', options.get('personality', DEFAULT))[2]
         self._fit('1')
         # In the order of the table, both channels before one of them: a special case overrides a general one.
         order = list(settings.SETTINGS)
-        chosen = [(settings.read(name, text), name) for name, text in (options or {}).items()]
+        chosen = [(settings.read(name, text), name) for name, text in completed(options).items()]
         chosen.sort(key=lambda item: (order.index(item[0][0].name), item[0][1] or 0))
         for (row, channel, value), _ in chosen:
-            if row.scope != 'line':
+            if row.scope != 'line' and row.name != 'personality':
                 self._apply(row, channel, value, starting=True)
         if memory is not None:
             self._restore(memory)
@@ -80,7 +83,7 @@ class Hub:
         parser = self._parsers.get(port)
         if parser is None:
             parser = self._parsers[port] = Parser()
-        replies = parser.feed(data, self._execute, b'2' if self.variants.thirdlynx else b'')
+        replies = parser.feed(data, self._execute, self._silent)
         self._flush()
         return replies
 
@@ -91,11 +94,10 @@ class Hub:
             if self._back_on is not None and time >= self._back_on:
                 self._power_on(self._back_on)
             self._time = time
-            if self.powered:
-                for focuser in self.focusers.values():
-                    focuser.advance(time)
-                if self._dirty:
-                    self._flush()
+            for focuser in self.focusers.values():
+                (focuser if self.powered else focuser.thermometer).advance(time)
+            if self._dirty:
+                self._flush()
 
     def next_event(self) -> float | None:
         """The time at which something will happen by itself: a motor starts or stops, the power comes back."""
@@ -107,20 +109,38 @@ class Hub:
         return min(times) + self._lag if times else None
 
     def _execute(self, target: str, text: str) -> bytes:
+        if self._silent(target):
+            return b''
         if target == 'H':
             if text.startswith(('SW', 'WIFI')) and not self.variants.wifi:
                 return b'!\n' + NO_WIFI
             return b'!\n' + HUB_COMMANDS.run(text, self, self.focusers[1], self._time)
-        if target == '2' and self.variants.thirdlynx:
-            return b''
         return b'!\n' + CHANNEL_COMMANDS.run(text, self, self.focusers[int(target)], self._time)
+
+    def _silent(self, target: str) -> bool:
+        """Whether nobody listens: a command before this one may have restarted the hub, or a channel."""
+        if target in ('', 'H') or not self.powered:
+            return not self.powered
+        return self.focusers[int(target)].restarting or (target == '2' and self.variants.thirdlynx)
 
     def reset_channel(self, channel: int, time: float) -> None:
         """RESET: the defaults of an unconfigured channel; LED and Wi-Fi belong to the hub and stay."""
         focuser = self.focusers[channel]
-        focuser.memory.__dict__.update(ChannelMemory(nickname=f'FocusLynx Foc{channel}').__dict__)
+        defaults = ChannelMemory(focuser.memory.type, nickname=f'FocusLynx Foc{channel}')
+        focuser.memory.__dict__.update(defaults.__dict__)
         focuser.set_compensation(False, time)
-        focuser.retype('ZZ', settings.default_max_pos('ZZ'), time)
+        self.retype(focuser, 'ZZ', time)
+
+    def retype(self, focuser: Focuser, device_type: str, time: float) -> None:
+        """Initialise a channel. For another type it restarts, or the whole hub does."""
+        restarts = device_type != focuser.memory.type
+        seconds = self.variants.restart if restarts else 0.0
+        focuser.retype(device_type, settings.default_max_pos(device_type), time + seconds)
+        focuser.advance(time)
+        if restarts and self.variants.restarts == 'hub':
+            self._power_off(seconds)
+            if not seconds:
+                self._power_on(time)
 
     # Memory
 
@@ -160,8 +180,8 @@ class Hub:
     def set(self, name: str, text: str, now: float) -> None:
         """Change a setting of hub or channel (both channels, or one by a name such as `probe.2`). Raises BadSetting."""
         row, channel, value = settings.read(name, text)
-        if row.name == 'channels':
-            raise BadSetting('channels can only be given at the start')
+        if row.place is object:
+            raise BadSetting(f'{row.name} can only be given at the start')
         self.advance(now)
         self._apply(row, channel, value, starting=False)
         self._flush()
@@ -195,8 +215,12 @@ class Hub:
         memory, name = focuser.memory, row.name
         if row.place is Mechanics:
             setattr(focuser.mechanics, name, value)
-            if name in ('probe', 'remote_io'):
+            if name == 'probe':
+                focuser.thermometer.stay()
+            if name in ('probe', 'remote_io') and not starting:
                 focuser.compensate(self._time)
+            elif name == 'probe':
+                focuser.place(focuser.position)  # where it has been at this temperature
         elif name == 'type':
             memory.type, memory.max_pos = value, settings.default_max_pos(value)
             focuser.homed = True
@@ -218,6 +242,9 @@ class Hub:
     def power_off(self, now: float, seconds: float | None = None) -> None:
         """Cut the power, for so many seconds or until `power_on`. Unstored state is lost, motion stops."""
         self.advance(now)
+        self._power_off(seconds)
+
+    def _power_off(self, seconds: float | None) -> None:
         if self.powered:
             for focuser in self.focusers.values():
                 focuser.power_off()
@@ -236,17 +263,26 @@ class Hub:
         self.powered = True
         self._back_on = None
         for focuser in self.focusers.values():
+            focuser.thermometer.advance(time)
             focuser.power_on(time)
 
     def hand(self, channel: int, counts: int, now: float) -> None:
-        """Move by the hand controller. Does nothing without power; raises BadSetting during a homing run."""
+        """Move by the hand controller. Does nothing without power; raises BadSetting while homing or restarting."""
         self.advance(now)
         focuser = self.focusers[channel]
-        if focuser.homing:
-            raise BadSetting(f'channel {channel} is homing')
+        if focuser.homing or focuser.restarting:
+            raise BadSetting(f'channel {channel} is {"homing" if focuser.homing else "restarting"}')
         if self.powered:
             focuser.hand(counts, self._time)
         self._flush()
+
+    def temperature_ramp(self, channel: int, celsius: float, seconds: float, now: float) -> None:
+        """Let the temperature at a probe change evenly. Raises BadSetting if the probe shows none."""
+        self.advance(now)
+        thermometer = self.focusers[channel].thermometer
+        if thermometer.celsius is None:
+            raise BadSetting(f'channel {channel} has no probe that shows a temperature')
+        thermometer.go_to(celsius, self._time, seconds)
 
     def jam(self, channel: int, now: float) -> None:
         """The motor runs, the focuser stands."""
@@ -299,14 +335,14 @@ class Hub:
 
     def truth(self) -> dict[str, Any]:
         """Everything that is really so, as JSON values."""
-        result: dict[str, Any] = {'powered': self.powered, 'frozen': self._frozen is not None,
-                                  'led': self.memory.led, **dataclasses.asdict(self.variants)}
+        result: dict[str, Any] = {'powered': self.powered, 'frozen': self._frozen is not None, 'led': self.memory.led,
+                                  'personality': self.personality, **dataclasses.asdict(self.variants)}
         for channel, focuser in self.focusers.items():
             result[str(channel)] = {
                 'position': focuser.position, 'target': focuser.target, 'moving': focuser.moving,
                 'phase': focuser.phase.value, 'homing': focuser.homing, 'homed': focuser.shows_homed,
                 'tube': focuser.tube, 'stored_position': focuser.memory.position, 'jammed': focuser.jammed,
-                'tc_on': focuser.tc_on,
+                'restarting': focuser.restarting, 'tc_on': focuser.tc_on,
                 **{name: value for name, value in settings.stored_fields(focuser.memory).items()
                    if name != 'position'},
                 **dataclasses.asdict(focuser.mechanics), 'probe': str(focuser.mechanics.probe)}

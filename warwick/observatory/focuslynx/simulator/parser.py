@@ -24,10 +24,11 @@ class Parser:
         self._target = 0
         self._text = bytearray()
 
-    def feed(self, data: bytes, execute: Callable[[str, str], bytes], deaf_to: bytes = b'') -> bytes:
+    def feed(self, data: bytes, execute: Callable[[str, str], bytes],
+             silent: Callable[[str], bool] = lambda target: False) -> bytes:
         """Return the replies to all that `data` completes; `execute(target, text)` carries out one command.
 
-        Errors of a target in `deaf_to` are swallowed.
+        `silent(target)` says that errors of this target, or of none (''), get no reply at the moment.
         """
         # Nearly always it is one whole request, which means the same in every state; a night has many thousands.
         whole = _WHOLE.fullmatch(data)
@@ -48,7 +49,7 @@ class Parser:
                     self._text.append(byte)
                     if len(self._text) > _LONGEST_TEXT:
                         self._state = self._IDLE
-                        if self._target not in deaf_to:
+                        if not silent(chr(self._target)):
                             replies.append(TOO_LONG)
             elif self._state == self._GOT_LT and byte == _F:
                 self._state = self._GOT_F
@@ -58,5 +59,6 @@ class Parser:
                 self._state = self._TEXT
             else:
                 self._state = self._IDLE
-                replies.append(UNKNOWN)
+                if not silent(''):
+                    replies.append(UNKNOWN)
         return b''.join(replies)

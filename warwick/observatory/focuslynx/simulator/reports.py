@@ -23,10 +23,11 @@ def _block(header: str, fields: Fields) -> bytes:
 def status(focuser: Focuser, variants: Variants) -> bytes:
     """GETSTATUS: header, eleven fields, END."""
     mechanics = focuser.mechanics
-    probe = focuser.has_probe
+    probe = focuser.thermometer.attached
     reverse = '' if variants.no_reverse_line else f'Reverse  = {focuser.memory.reverse:d}\n'
     # Written out, because hosts ask for nothing else most of the time.
-    return (f'STATUS{focuser.channel}\n'
+    header = 'STATUS' if variants.bare_status_header else f'STATUS{focuser.channel}'
+    return (f'{header}\n'
             f'Temp(C)  = {mechanics.probe.render() if probe else "NP"}\n'
             f'Curr Pos = {focuser.position:06d}\n'
             f'Targ Pos = {focuser.target:06d}\n'
@@ -40,15 +41,22 @@ def status(focuser: Focuser, variants: Variants) -> bytes:
             f'{reverse}END\n').encode('latin-1')
 
 
+def _tcomp(focuser: Focuser, variants: Variants) -> tuple[str, str]:
+    on = focuser.memory.tcomp if variants.tcomp_line == 'stored' else focuser.tc_on
+    return 'TComp ON', str(int(on))
+
+
 def config(focuser: Focuser, variants: Variants, hub: HubMemory) -> bytes:
-    """GETCONFIG: header, fourteen fields (fifteen with home_on_start_line), END."""
+    """GETCONFIG: header, fourteen fields, END; one or two more with home_on_start_line or extra_config_lines."""
     memory = focuser.memory
     fields = [
         ('Nickname', memory.nickname),
         ('Max Pos', f'{memory.max_pos:06d}'),
         ('Dev Typ', memory.type),
-        ('TComp ON', str(int(focuser.tc_on))),
     ]
+    if variants.extra_config_lines:
+        fields += [('MaxSpeed', f'{focuser.mechanics.speed:06.0f}'), ('MaxPower', '100')]
+    fields.append(_tcomp(focuser, variants))
     fields += [(f'TempCo {slot}', f'{value:+05d}') for slot, value in zip('ABCDE', memory.tempco)]
     fields += [
         ('TC Mode', memory.tc_mode),
@@ -59,14 +67,14 @@ def config(focuser: Focuser, variants: Variants, hub: HubMemory) -> bytes:
     ]
     if variants.home_on_start_line:
         fields.append(('Home@Str', str(int(focuser.mechanics.home_on_start))))
-    return _block(f'CONFIG{focuser.channel}', fields)
+    return _block('CONFIG' if variants.bare_config_header else f'CONFIG{focuser.channel}', fields)
 
 
 def temperature_compensation(focuser: Focuser, variants: Variants) -> bytes:
     """GETTCI: header, fourteen fields, END."""
     memory = focuser.memory
     fields = [
-        ('TComp ON', str(int(focuser.tc_on))),
+        _tcomp(focuser, variants),
         ('TC Mode', '' if variants.tc_mode_empty else memory.tc_mode),
         ('TC@Start', str(int(memory.tc_at_start))),
     ]
@@ -77,13 +85,15 @@ def temperature_compensation(focuser: Focuser, variants: Variants) -> bytes:
 
 
 def hub_info(variants: Variants, memory: HubMemory) -> bytes:
-    """GETHUBINFO: header, thirteen fields (twelve with no_dhcp_line), END."""
+    """GETHUBINFO: header, thirteen fields, END; fewer with no_dhcp_line or no_network_lines."""
     board, joined = variants.wifi, variants.wifi and memory.wifi_joined
     fields = [
         ('Hub FVer', variants.firmware),
-        ('Sleeping', '0'),
-        ('Wired IP', variants.ip),
+        ('Sleeping', str(int(variants.sleeping))),
     ]
+    if variants.no_network_lines:
+        return _block('HUB INFO', fields)
+    fields.append(('Wired IP', variants.ip))
     if not variants.no_dhcp_line:
         fields.append(('DHCPisOn', str(int(variants.dhcp))))
     fields += [

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .kinds import Choice, Flag, Kind, Number, Probe, ProbeKind, Text, Whole, WholeList
+from .personalities import DEFAULT, PERSONALITIES
 
 __all__ = [
     'SETTINGS',
@@ -135,16 +136,31 @@ class Variants:
     dhcp: bool = setting(True, Flag(), 'the address is by DHCP')
     wifi: bool = setting(False, Flag(), 'a Wi-Fi board is fitted')
     thirdlynx: bool = setting(False, Flag(), 'one channel: whatever is addressed to F2 is ignored')
+    sleeping: bool = setting(False, Flag(), 'the hub sleeps: all but reports and HALT gets ER=5')
     sccp_no_set: bool = setting(False, Flag(), 'SCCP is carried out, but SET is not sent')
     no_reverse_line: bool = setting(False, Flag(), 'GETSTATUS without Reverse')
     no_dhcp_line: bool = setting(False, Flag(), 'GETHUBINFO without DHCPisOn')
+    no_network_lines: bool = setting(False, Flag(), 'GETHUBINFO without all lines about Ethernet and Wi-Fi')
+    bare_status_header: bool = setting(False, Flag(), 'GETSTATUS with the header STATUS, without digit')
+    bare_config_header: bool = setting(False, Flag(), 'GETCONFIG with the header CONFIG, without digit')
+    extra_config_lines: bool = setting(False, Flag(), 'GETCONFIG with two lines after Dev Typ, MaxSpeed and MaxPower')
     home_on_start_line: bool = setting(False, Flag(), 'GETCONFIG with a fifteenth line, Home@Str')
+    tcomp_line: str = setting('working', Choice(('working', 'stored')), 'what TComp ON shows: whether compensation '
+                              'works, which HALT ends, or whether it is stored as on')
     no_gettci: bool = setting(False, Flag(), 'GETTCI is unknown')
+    no_reverse: bool = setting(False, Flag(), 'REVERSE is unknown')
+    no_setmax: bool = setting(False, Flag(), 'SETMAX is unknown')
+    no_setfss: bool = setting(False, Flag(), 'SETFSS is unknown')
+    no_setint: bool = setting(False, Flag(), 'SETINT is unknown')
+    five_digit_ma: bool = setting(False, Flag(), 'MA has five digits, not six')
     tc_mode_empty: bool = setting(False, Flag(), 'GETTCI shows an empty TC Mode')
     ma_over_limit: str = setting('error', Choice(('error', 'clamp')), 'what a move beyond Max Pos gets')
     ma_while_moving: str = setting('retarget', Choice(('retarget', 'error')), 'what a move during a move gets')
     home_on_syncing: str = setting('error', Choice(('error', 'ignore')), 'what HOME gets from a syncing type; ignore '
                                    'replies H and does not move')
+    restart: float = setting(5.0, Number(0, 60, 's'), 'nothing is answered for so long after SCDT or RESET has '
+                             'changed the type')
+    restarts: str = setting('channel', Choice(('channel', 'hub')), 'who it is that restarts then')
 
 
 @dataclass
@@ -174,9 +190,11 @@ _CHANNELS = Text(re.compile(r'none|[12]|1,2'), '1, 2 or 1,2, or none')
 
 
 def _rows() -> list[Setting]:
-    # `channels` is a short name for types and probes, and has no place of its own; it comes first, since the
-    # settings are applied in this order, and each may refine what one before it has done.
-    rows = [Setting('channels', 'hub', object, _CHANNELS, 'channels that have a syncing focuser (type FA) with a '
+    # `channels` is a short name for types and probes, `personality` for anything, and they have no place of their own;
+    # they come first, since the settings are applied in this order, and each may refine what one before it has done.
+    rows = [Setting('personality', 'hub', object, Choice(tuple(PERSONALITIES)), 'the kind of hub, a short name for '
+                    'settings; other settings come before it; only at the start', DEFAULT),
+            Setting('channels', 'hub', object, _CHANNELS, 'channels that have a syncing focuser (type FA) with a '
                     'probe, standing in the middle; only at the start', '1')]
     for place, scope in ((ChannelMemory, 'channel'), (Mechanics, 'channel'), (HubMemory, 'hub'), (Variants, 'hub'),
                          (LineSettings, 'line')):

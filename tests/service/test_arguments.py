@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line of focusd: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.harness import SETTINGS, TOP, Daemon
+from tests.daemon.test_process import answers
+from tests.daemon.test_pyro_object import MOVING, SUCCEEDED
+from tests.simulator.harness import eventually
+from warwick.observatory.focuslynx._version import SOFTWARE_VERSION
+
+
+def focusd(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    options = {'stdout': subprocess.PIPE, **options}
+    return subprocess.run([sys.executable, str(TOP / 'focusd'), *arguments], text=True, stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, timeout=30, env={**os.environ, 'PYTHONPATH': str(TOP / 'common')},
+                          **options)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / 'good.json'
+    path.write_text(json.dumps({
+        **SETTINGS, 'daemon': 'localhost_test', 'control_machines': ['LocalHost', 'CLASPTCS'],
+        'serial_port': '/dev/focuser', 'idle_loop_delay': 5, 'moving_loop_delay': 0.5}))
+    return path
+
+
+def test_a_check_of_a_good_configuration_prints_what_focusd_would_do(config: Path) -> None:
+    result = focusd('--check', str(config))
+    assert (result.returncode, result.stderr) == (0, '')
+    lines = result.stdout.splitlines()
+    assert lines[0] == f'{config}: good'
+    for said in ('localhost_test_daemon at 127.0.0.1, port 9000', 'LocalHost (127.0.0.1), CLASPTCS (10.2.6.181)',
+                 '/dev/focuser at 115200 baud, replies within 1 s', 'every 5 s at rest, every 0.5 s in motion',
+                 'from -50000 to +50000 steps, within 60 s', 'within 5 s, homing within 120 s',
+                 'a temperature probe and a hub that moves nothing by itself',
+                 'table focus_test of the observatory log', 'when it is told to: focus init'):
+        assert [line.endswith(f' {said}') for line in lines].count(True) == 1, said
+
+
+def test_a_check_says_whether_the_daemon_connects_by_itself(config: Path) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), 'connect_on_start': True}))
+    assert 'when it starts' in focusd('--check', str(config)).stdout
+
+
+def test_a_check_says_what_the_daemon_does_not_insist_on(config: Path) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), 'temperature_probe_required': False,
+                                  'allow_hub_compensation': True}))
+    assert 'insists on:    nothing\n' in focusd('--check', str(config)).stdout
+
+
+def test_a_check_says_that_nobody_may_control(config: Path) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), 'control_machines': []}))
+    assert 'controlled by: nobody\n' in focusd('--check', str(config)).stdout
+
+
+def test_a_check_needs_neither_the_port_nor_the_address(config: Path, daemon: Daemon) -> None:
+    assert focusd('--check', str(config)).returncode == 0
+    environment = {**os.environ, **daemon.environment}
+    result = subprocess.run([sys.executable, str(TOP / 'focusd'), '--check', str(daemon.config)], env=environment,
+                            stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+    assert result.returncode == 0, 'while that daemon runs'
+    assert daemon.call('set_focus', 1, 20) == SUCCEEDED
+
+
+def test_a_check_of_a_wrong_configuration_is_one_line_and_exit_1(config: Path) -> None:
+    config.write_text(config.read_text().replace('115200', '"fast"'))
+    result = focusd('--check', str(config))
+    assert (result.returncode, result.stdout) == (1, '')
+    assert result.stderr == f'focusd: {config}: serial_baud: "fast": must be a whole number\n'
+
+
+def test_the_version_is_printed() -> None:
+    result = focusd('--version')
+    assert (result.returncode, result.stdout, result.stderr) == (0, f'focusd {SOFTWARE_VERSION}\n', '')
+
+
+@pytest.mark.parametrize('option', ['--help', '-h'])
+def test_the_help_lists_every_option(option: str) -> None:
+    result = focusd(option)
+    assert (result.returncode, result.stderr) == (0, '')
+    for word in ('CONFIG', '--check', '--version', '--help', '--log-level LEVEL', 'debug, info, warning, error'):
+        assert word in ' '.join(result.stdout.split())
+
+
+@pytest.mark.parametrize(('arguments', 'named'), [
+    ([], 'CONFIG is missing'),
+    (['--check'], 'CONFIG is missing'),
+    (['a.json', 'b.json'], 'b.json'),
+    (['--chek', 'a.json'], '--chek'),
+    (['--log-level'], '--log-level'),
+    (['--log-level', 'loud', 'a.json'], "invalid choice: 'loud'"),
+    (['a.json', 'two\nlines'], 'two lines'),
+])
+def test_wrong_arguments_are_one_line_and_exit_2(arguments: list[str], named: str) -> None:
+    result = focusd(*arguments)
+    assert (result.returncode, result.stdout) == (2, '')
+    assert result.stderr.startswith('focusd: ') and result.stderr.count('\n') == 1
+    assert named in result.stderr
+
+
+@pytest.mark.parametrize('option', ['--version', '--help', '--check'])
+def test_output_that_cannot_be_written_is_one_line_and_exit_1(option: str, config: Path) -> None:
+    with open('/dev/full', 'w') as full:
+        result = focusd(option, str(config), stdout=full)
+    assert result.returncode == 1
+    assert result.stderr == 'focusd: cannot write to standard output: No space left on device\n'
+
+
+@pytest.mark.parametrize(('level', 'shown', 'hidden'), [
+    ('info', ['serves at', 'stopped at', 'ends'], []),
+    ('WARNING', ['steps stopped at'], ['serves at', 'requested', 'ends']),
+    ('error', [], ['serves at', 'steps stopped at', 'ends']),
+])
+def test_the_log_level_is_the_lowest_that_is_shown(level: str, shown: list[str], hidden: list[str],
+                                                   daemon: Daemon) -> None:
+    daemon.stop()
+    with open(daemon.log_path, 'w') as log:
+        daemon.process = subprocess.Popen(
+            [sys.executable, str(TOP / 'focusd'), '--log-level', level, str(daemon.config)], env=daemon.environment,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+    eventually(lambda: answers(daemon))
+    assert daemon.call('initialize') == SUCCEEDED
+    daemon.begin('set_focus', 1, 45000)
+    eventually(lambda: daemon.state(1) == MOVING)
+    assert daemon.call('stop_channel', 1) == SUCCEEDED
+    daemon.stop()
+    for text in shown:
+        assert text in daemon.log
+    for text in hidden:
+        assert text not in daemon.log
