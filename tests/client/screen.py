@@ -25,7 +25,11 @@ class Screen:
         self._environment = environment
         self._tmux('-f', '/dev/null', 'new-session', '-d', '-x', str(columns), '-y', str(rows),
                    "env 'PS1=ready> ' bash --norc --noprofile")
-        self.wait(lambda text: text.rstrip().endswith('ready>'))
+        try:
+            self.wait(lambda text: text.rstrip().endswith('ready>'))
+        except BaseException:
+            self.close()
+            raise
 
     def start(self, command: list[str]) -> None:
         self.type(shlex.join(command), 'Enter')

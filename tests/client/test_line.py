@@ -104,7 +104,7 @@ def test_a_window_made_narrower_in_mid_move_leaves_no_remains(
         screen.resize(60, 24)
         daemon.control.answer('report_status', moving(state, 500))
         text = screen.wait(lambda text: '+500 ━' in text)
-        assert text.count('Channel 1') == text.count('─   +1000') == 1
+        assert text.count('Channel 1') == text.count('+1000') == 1
         assert len(text.rstrip().splitlines()[-1]) < 60
         screen.resize(120, 24)
         daemon.control.answer('report_status', moving(state, 750))

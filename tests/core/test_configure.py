@@ -66,7 +66,7 @@ def test_a_change_whose_answer_was_spoilt_is_settled_by_reading_back(key: str, f
     world = World().connected()
     caller = world.ask(change(key, value))
     world.until(lambda: bool(world.requests(b'GETSTATUS', caller.at)))
-    world.until(lambda: world.controller._exchange is None or world.sent[-1][1] == wire)
+    world.until(lambda: world.controller._traffic.exchange is None or world.sent[-1][1] == wire)
     setattr(world.faults, fault, 1)
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.DONE

@@ -82,7 +82,7 @@ def test_homing_whose_answer_was_spoilt_is_not_begun_twice(fault: str) -> None:
     world = World(hub=OE).connected()
     homing = world.ask(Home(1))
     world.until(lambda: bool(world.requests(b'GETSTATUS')))
-    world.until(lambda: world.controller._exchange is None or b'HOME' in world.sent[-1][1])
+    world.until(lambda: world.controller._traffic.exchange is None or b'HOME' in world.sent[-1][1])
     setattr(world.faults, fault, 1)
     world.until(lambda: homing.outcome is not None)
     assert homing.outcome is Outcome.DONE

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from warwick.observatory.focuslynx import channel, controller, exchange, halting, settings, task, view
+from warwick.observatory.focuslynx import channel, controller, exchange, halting, orders, settings, task, traffic, view
 from warwick.observatory.focuslynx.commands import Outcome
 from warwick.observatory.focuslynx.motion import Move
 from warwick.observatory.focuslynx.protocol import HubError, MoveTo, ReplyReader, Request
@@ -49,11 +49,11 @@ def a_limit_is_off_by_one() -> Patches:
 
 
 def a_wake_up_is_lost() -> Patches:
-    def next_time(self: controller.Controller, now: float) -> float:
-        return math.inf if self._exchange is not None else real(self, now)
+    def next_time(self: traffic.Traffic, now: float) -> float:
+        return math.inf if self.exchange is not None else real(self, now)
 
-    real = controller.Controller.next_time
-    return [(controller.Controller, 'next_time', next_time)]
+    real = traffic.Traffic.next_time
+    return [(traffic.Traffic, 'next_time', next_time)]
 
 
 def a_halt_waits_its_turn() -> Patches:
@@ -117,7 +117,7 @@ def any_rest_is_the_target() -> Patches:
 
 
 def settings_are_read_only_once() -> Patches:
-    return [(channel, 'CONFIG_PACE_S', math.inf), (channel, 'CONFIG_MAX_AGE_S', math.inf)]
+    return [(channel, 'CONFIG_PACE_S', math.inf), (orders, 'CONFIG_MAX_AGE_S', math.inf)]
 
 
 def a_caller_is_not_told_of_a_lost_link() -> Patches:

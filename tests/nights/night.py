@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.core.world import Caller, World
-from warwick.observatory.focuslynx.channel import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.commands import (
     Command,
     Connect,
@@ -27,6 +26,7 @@ from warwick.observatory.focuslynx.commands import (
 )
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.controller import Controller
+from warwick.observatory.focuslynx.orders import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.settings import Settings
 
 NIGHT_S = 8 * 3600.0

@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One hub: which exchange goes next, what its reply means, and whether there is a line at all.
+"""One hub: whether there is a line to it, and whom a command is for.
 
 Pure: it is given commands, bytes and the time, and leaves effects (bytes to write, a port to open or close, outcomes
-and log lines) for the thread that owns the port. Both channels share the line, one exchange after the other; the hub
-answers in order and its replies carry no number, so:
-
-- after an exchange that did not end well, the hub may owe its reply. The next request is then a report of a kind that
-  is not owed, and everything up to its header is passed over: a late reply is never taken for that of another
-  request, and no motion request goes out while a reply is owed.
-- HALT waits for nothing but the end of the exchange under way, and for that no longer than HALT_PATIENCE_S.
+and log lines) for the thread that owns the port. What goes over the line, and when, is the business of traffic.py.
 """
 
 from __future__ import annotations
@@ -16,7 +10,7 @@ from __future__ import annotations
 import math
 from enum import Enum
 
-from .channel import OFFLINE, Channel
+from .channel import Channel
 from .commands import (
     ClosePort,
     Command,
@@ -32,37 +26,16 @@ from .commands import (
     Outcome,
     Stop,
     Ticket,
-    Write,
 )
 from .constants import FocuserStatus
-from .exchange import Exchange, Owed
-from .inquiry import FRESH_S, Inquiry
-from .protocol import Garbled, Halt, HubError, Refused, Reply, Request, Silent, no_answer
-from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus, HubInfo
+from .protocol import Silent
+from .reports import HubInfo
 from .settings import Settings
+from .standing import OFFLINE
+from .traffic import Traffic
 from .view import ChannelView
 
 CHANNELS = (1, 2)
-
-HALT_PATIENCE_S = 0.05
-"""A status exchange takes 17 ms: one that is not over after this does not hold up a HALT any longer."""
-
-HALT_TIMEOUT_S = 0.5
-"""HALT does no harm when it is repeated, so its answer is not waited for as long as others."""
-
-QUIET_S = 0.1
-LONGEST_QUIET_S = 1.0
-"""After garbage the line has to be silent for so long; one that never falls silent is tried again after a while."""
-
-SHORTEST_OVERDUE_S = 0.1
-OVERDUE_FACTOR = 5
-"""A reply is overdue when it takes several times longer than this hub ever needs; the other channel may go first."""
-
-MOST_PATIENT_S = 0.5
-"""How long a poll of a channel at rest gives way to the looks of the other one."""
-
-LOST_AFTER_FAILURES = 5
-"""Exchanges without an answer, on either channel, after which the port is closed and opened again."""
 
 REOPEN_S = 1.0
 CONNECT_LIMIT_S = 4.0
@@ -73,9 +46,6 @@ CONNECT_PATIENCE_S = 1.5
 
 SECURE_LIMIT_S = 2.0
 """How long disconnecting waits for a motor to stand."""
-
-
-_REPORTS = (GetStatus, GetConfig, GetCompensation, GetHubInfo)
 
 
 class Line(Enum):
@@ -97,33 +67,33 @@ class Controller:
 
     def __init__(self, settings: Settings, port_name: str, unattended: frozenset[int] = frozenset()) -> None:
         """`unattended`: channels whose motors a former controller set in motion and could not watch to the end."""
-        self._settings = settings
         self._port_name = port_name
         self._effects = Effects()
         self._channels: dict[int, Channel] = {n: Channel(n, settings, self._effects, n in unattended) for n in CHANNELS}
         self._line = Line.OFFLINE
-        self._exchange: Exchange | None = None
-        self._owed = Owed()
-        self._quiet_until = self._quiet_limit = -math.inf
-        self._slowest_reply_s: float | None = None
-        self._failures = 0              # exchanges in a row without an answer, on either channel
-        self._last_error: HubError | None = None
-        self._heard_at = -math.inf
+        self._traffic = Traffic(settings, self._channels, self._effects, self._note_contact)
         self._in_contact = False        # the hub has answered since the port was opened
         self._outage_logged = False
         self._reopen_at = math.inf
         self._connecting: list[tuple[float, Ticket]] = []   # who waits for a connection, and since when
         self._disconnecting: list[Ticket] = []
         self._secure_until = math.inf
-        self._inquiry: Inquiry | None = None
-        self._inquired_at = -math.inf
-        self.hub: HubInfo | None = None   # as read last, since the port was opened
 
     # What others may know
 
     def views(self, now: float) -> dict[int, ChannelView]:
         """The state of all channels."""
         return {n: channel.view(now) for n, channel in self._channels.items()}
+
+    @property
+    def hub(self) -> HubInfo | None:
+        """What the hub has told of itself since the port was opened, when it was last asked."""
+        return self._traffic.hub
+
+    @property
+    def is_at_leisure(self) -> bool:
+        """Whether nobody waits for anything: only polls go over the line."""
+        return self._line is Line.OPEN and not self._connecting and self._traffic.is_at_leisure
 
     def unattended(self) -> frozenset[int]:
         """Channels in which a motion of ours may be under way."""
@@ -141,30 +111,7 @@ class Controller:
         times += [began + limit_s for began, _ in self._connecting for limit_s in (CONNECT_PATIENCE_S, CONNECT_LIMIT_S)
                   if began + limit_s > now]
         if self._line in (Line.OPEN, Line.SECURING):
-            exchange = self._exchange
-            for channel in self._channels.values():
-                times.append(channel.deadline(now))
-                due, request = channel.wanted(now)
-                if exchange is None and isinstance(request, Halt):
-                    times.append(due)
-                elif exchange is None and self._gives_way(channel, due, now):
-                    pass   # the look that it gives way to is among the times
-                elif exchange is None:
-                    blocked_until = self._owed.free_at() if self._owed.marker(request) is None else -math.inf
-                    times.append(max(due, self._quiet_until, blocked_until))
-                elif self._may_break_in(channel, exchange):
-                    times.append(channel.halt_due + HALT_PATIENCE_S)
-                elif self._may_overtake(channel, exchange):
-                    times.append(max(due, self._overdue_at(exchange)))
-                elif self._inquiry is not None and exchange.request != self._inquiry.request:
-                    times.append(self._overdue_at(exchange))
-            if exchange is not None:
-                times.append(exchange.deadline)
-            if self._inquiry is not None:
-                times.append(self._inquiry.ends_at)
-                if exchange is None and self._inquiry.request is not None:
-                    free_at = self._owed.free_at() if self._owed.marker(self._inquiry.request) is None else -math.inf
-                    times.append(max(now, self._quiet_until, free_at))
+            times.append(self._traffic.next_time(now))
         return min(times)
 
     # What happens
@@ -189,7 +136,7 @@ class Controller:
         elif isinstance(command, Configure):
             self._channels[command.channel].configure(command, ticket, now)
         elif isinstance(command, Inquire):
-            self._inquire(ticket, now)
+            self._traffic.inquire(ticket, now)
         else:
             self._channels[command.channel].zero(ticket, now)
 
@@ -199,10 +146,7 @@ class Controller:
             return
         self._line = Line.OPEN
         self._in_contact = False
-        self._inquired_at, self.hub = -math.inf, None
-        self._owed.add_unknown(now)
-        self._failures = 0
-        self._heard_at = now
+        self._traffic.opened(now)
         for channel in self._channels.values():
             channel.line_up(now)
 
@@ -221,24 +165,7 @@ class Controller:
 
     def received(self, data: bytes, now: float) -> None:
         """Bytes came. Those that no exchange waits for are dropped."""
-        exchange = self._exchange
-        if exchange is None:
-            self._owed.hear(data)
-            if now < self._quiet_until:
-                self._quiet_until = min(now + QUIET_S, self._quiet_limit)
-            return
-        exchange.heard = True
-        self._heard_at = now
-        was_acknowledged = exchange.reader.acknowledged
-        try:
-            reply = exchange.reader.feed(data)
-        except HubError as error:
-            self._fail(error, now)
-            return
-        if reply is not None:
-            self._succeed(reply, now)
-        elif exchange.settled_by_acknowledgement and not was_acknowledged:
-            exchange.deadline = min(exchange.deadline, now + (exchange.request.word_optional_s or 0.0))
+        self._traffic.received(data, now)
 
     def advance(self, now: float) -> None:
         """Do what is due."""
@@ -247,16 +174,11 @@ class Controller:
         if self._line in (Line.OPEN, Line.SECURING):
             for channel in self._channels.values():
                 channel.tick(now)
-            self._watch_exchange(now)
-            if self._inquiry is not None and (self._inquiry.request is None or now >= self._inquiry.ends_at):
-                self._end_inquiry(Outcome.DONE if self._inquiry.request is None else Outcome.FAILED)
-                self._inquired_at = now
-            if self._exchange is None and self._failures >= LOST_AFTER_FAILURES \
-                    and now - self._heard_at >= LOST_AFTER_FAILURES * self._settings.serial_timeout_s \
-                    and not any(channel.halts_first or channel.may_be_silent for channel in self._channels.values()):
-                self.lost(f'the hub on {self._port_name} does not answer: {self._last_error}', now)
-            elif self._exchange is None:
-                self._start_exchange(now)
+            self._traffic.watch(now)
+            if self._traffic.is_lost(now):
+                self.lost(f'the hub on {self._port_name} does not answer: {self._traffic.last_error}', now)
+            else:
+                self._traffic.start(now)
         if self._line is Line.SECURING and (not self._secure(now) or now >= self._secure_until):
             self._go_offline('disconnected on request')
         self._judge_connect(now)
@@ -303,10 +225,9 @@ class Controller:
 
     def _go_offline(self, reason: str) -> None:
         self._line = Line.OFFLINE
-        self._end_inquiry(Outcome.FAILED)
         self._effects.append(ClosePort())
         self._reopen_at = self._secure_until = math.inf
-        self._exchange = None
+        self._traffic.closed()
         self._outage_logged = False
         for channel in self._channels.values():
             channel.line_down(FocuserStatus.Disabled, OFFLINE)
@@ -319,9 +240,8 @@ class Controller:
     def _outage(self, reason: str, now: float) -> None:
         """The line is gone; logged once until the hub answers again, however often opening is tried."""
         self._line = Line.WAITING
-        self._end_inquiry(Outcome.FAILED)
         self._reopen_at = now + REOPEN_S
-        self._exchange = None
+        self._traffic.closed()
         if not self._outage_logged:
             self._outage_logged = True
             self._effects.log('error', f'no connection to the hub: {reason}')
@@ -365,140 +285,8 @@ class Controller:
         self._effects.log('error', 'connecting failed for now: ' + '; '.join(
             f'channel {n}: {view.error}' for n, view in self.views(now).items() if view.error))
 
-    # Inquiries
-
-    def _inquire(self, ticket: Ticket, now: float) -> None:
-        if now - self._inquired_at < FRESH_S:
-            self._effects.resolve(ticket, Outcome.DONE)
-            return
-        if self._inquiry is None:
-            answering = tuple(n for n, channel in self._channels.items() if channel.answered_since(-math.inf))
-            self._inquiry = Inquiry(now, answering)
-        self._inquiry.join(ticket)
-
-    def _end_inquiry(self, outcome: Outcome) -> None:
-        if self._inquiry is not None:
-            self._inquiry.end(outcome, self._effects)
-            self._inquiry = None
-
-    # Exchanges
-
-    def _overdue_at(self, exchange: Exchange) -> float:
-        """From when on another channel may go first; never, once a part of the reply has come."""
-        if self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, _REPORTS):
-            return math.inf
-        return exchange.sent_at + max(SHORTEST_OVERDUE_S, OVERDUE_FACTOR * self._slowest_reply_s)
-
-    def _gives_way(self, channel: Channel, due: float, now: float) -> bool:
-        """Whether a poll of a channel at rest lets the other one go first, whose arrival is looked for any moment."""
-        if not channel.is_at_rest or due < now - MOST_PATIENT_S:
-            return False
-        other = self._channels[3 - channel.number]
-        return other.is_moving and now < other.wanted(now)[0] <= now + 2 * (self._slowest_reply_s or 0.0)
-
-    @property
-    def is_at_leisure(self) -> bool:
-        """Whether nobody waits for anything: only polls go over the line."""
-        return (self._line is Line.OPEN and self._inquiry is None and not self._connecting
-                and all(channel.is_at_rest for channel in self._channels.values()))
-
-    def _may_break_in(self, channel: Channel, exchange: Exchange) -> bool:
-        """Whether a channel has a HALT that does not wait for this exchange to end."""
-        return channel.halt_due < math.inf and (channel.halts_first or not isinstance(exchange.request, Halt))
-
-    def _may_overtake(self, channel: Channel, exchange: Exchange) -> bool:
-        """Whether a channel, itself in good order, need not wait for ever for the other one's reply."""
-        return channel.number != exchange.request.channel and channel.failures == 0
-
-    def _watch_exchange(self, now: float) -> None:
-        """End an exchange that waited long enough."""
-        exchange = self._exchange
-        if exchange is None:
-            return
-        if now >= exchange.deadline:
-            if exchange.settled_by_acknowledgement:
-                self._succeed('', now)
-                self._owed.add(exchange, now)
-            else:
-                self._fail(no_answer(exchange.request, exchange.timeout_s, exchange.reader.passed_over), now)
-            return
-        for channel in self._channels.values():
-            if self._may_break_in(channel, exchange) and now >= channel.halt_due + HALT_PATIENCE_S:
-                self._fail(Silent(f'{exchange.request} was given up for a halt'), now, waited_out=False)
-                return
-            if self._may_overtake(channel, exchange) and now >= max(channel.wanted(now)[0], self._overdue_at(exchange)):
-                self._fail(Silent(f'no answer to {exchange.request} in good time'), now, waited_out=False)
-                return
-        if self._inquiry is not None and exchange.request != self._inquiry.request \
-                and now >= self._overdue_at(exchange):
-            self._fail(Silent(f'no answer to {exchange.request} in good time'), now, waited_out=False)
-
-    def _start_exchange(self, now: float) -> None:
-        self._owed.expire(now)
-        wishes: list[tuple[float, Request]] = [
-            (due, request) for due, request, channel in
-            sorted(((*channel.wanted(now), channel) for channel in self._channels.values()),
-                   key=lambda wish: (not isinstance(wish[1], Halt), not wish[2].is_halting,
-                                     wish[0] > now or isinstance(wish[1], _REPORTS), wish[0]))
-            if not self._gives_way(channel, due, now)]
-        if self._inquiry is not None and self._inquiry.request is not None:
-            wishes.append((now, self._inquiry.request))
-        for due, request in wishes:
-            timeout_s = self._settings.serial_timeout_s
-            if due > now:
-                continue
-            if isinstance(request, Halt):
-                timeout_s = min(timeout_s, max(HALT_TIMEOUT_S, 2 * (self._slowest_reply_s or 0.0)))
-            elif now < self._quiet_until:
-                continue
-            elif self._owed:
-                marker = self._owed.marker(request)
-                if marker is None:
-                    continue
-                request = marker
-            self._exchange = Exchange(request, bool(self._owed), now, timeout_s)
-            self._channels[request.channel].sent(request, now)
-            self._effects.append(Write(request.encode()))
-            return
-
-    def _succeed(self, reply: Reply, now: float) -> None:
-        exchange, self._exchange = self._exchange, None
-        assert exchange is not None
-        if self._owed.is_settled_by(exchange.request):
-            self._owed.clear()
-        if isinstance(exchange.request, (GetStatus, GetConfig)):
-            self._slowest_reply_s = max(now - exchange.sent_at, 0.9 * (self._slowest_reply_s or 0.0))
-        if isinstance(exchange.request, GetStatus):
-            self._note_contact(now)
-        if isinstance(reply, HubInfo):
-            self.hub = reply
-        if self._inquiry is not None and exchange.request == self._inquiry.request:
-            self._inquiry.answered(exchange.request)
-        if isinstance(reply, HubInfo):
-            return
-        self._channels[exchange.request.channel].answered(exchange.request, reply, exchange.sent_at, now)
-
-    def _fail(self, error: HubError, now: float, waited_out: bool = True) -> None:
-        exchange, self._exchange = self._exchange, None
-        assert exchange is not None
-        if not isinstance(error, Refused):
-            self._owed.add(exchange, now)
-            if waited_out:
-                self._failures += 1
-                self._last_error = error
-            if isinstance(error, Garbled):
-                self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
-        if self._inquiry is not None and exchange.request == self._inquiry.request:
-            self._inquiry.failed(exchange.request, error)
-        elif isinstance(exchange.request, GetHubInfo):
-            return   # the inquiry has ended meanwhile
-        else:
-            self._channels[exchange.request.channel].failed(exchange.request, error, now)
-
     def _note_contact(self, now: float) -> None:
         """The hub has told where a focuser is: an outage, or the time before the first contact, is over."""
-        self._failures = 0
-        self._heard_at = now
         self._outage_logged = False
         if not self._in_contact:
             self._in_contact = True

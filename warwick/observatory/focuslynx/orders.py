@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which commands a focuser accepts in which state, and the task or halt that each of them begins.
+
+Pure: it is given the time. A command that is not accepted has its outcome at once.
+"""
+
+from __future__ import annotations
+
+from .arrival import History
+from .change import Setting
+from .commands import Configure, Outcome, Sink, Ticket
+from .halting import Halting
+from .homing import Homing
+from .hub_settings import has_home_switch, in_words
+from .motion import Move
+from .reports import Status
+from .settings import Settings
+from .standing import Standing
+from .task import Motion, Phase, Task
+from .zero import Zero
+
+JUST_ARRIVED_S = 0.1
+"""A focuser that was seen to arrive so lately is not looked at again before its next move: a sweep has many of them."""
+
+CONFIG_MAX_AGE_S = 10.0
+"""Settings that were read longer ago are read again before anything is set in motion: they are what limits it. A motion
+that is asked for a second time wants settings that were read since the first."""
+
+
+class Orders(Standing):
+    """What a focuser is busy with: at most one task, and at most one halt, which goes before it."""
+
+    def __init__(self, number: int, settings: Settings, sink: Sink, unattended: bool) -> None:
+        super().__init__(number, settings, sink, unattended)
+        self._history = History()
+        self._task: Task | None = None
+        self._halting: Halting | None = None
+        self._arrival: Status | None = None     # the last status, if it showed that a move of ours has arrived
+
+    @property
+    def _motion(self) -> Motion | None:
+        return self._task if isinstance(self._task, Motion) else None
+
+    def move(self, steps: int, offset: bool, ticket: Ticket, now: float) -> None:
+        """Begin a move to `steps`, or by `steps` from the present target with `offset`."""
+        scale = self._known.scale
+        if not self.usable(now) or scale is None:
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+            return
+        target_steps = scale.steps(self._known.target_counts)
+        if not scale.allows(target_steps + steps if offset else steps):
+            self._sink.resolve(ticket, Outcome.OUTSIDE_LIMITS)
+        elif self._busy and not (self._task is None and self._halting is None and self._known.compensating):
+            self._refuse('move', f'the channel is {self._busy}', ticket)
+        else:
+            self._task = Move(self.number, ticket, self._sink, now, scale, steps, offset, target_steps, self._settings,
+                              self._history, self._known.compensating, self._known.digits)
+            if self._arrival is not None and now - self._known.status_at <= JUST_ARRIVED_S \
+                    and not self._config_is_too_old:
+                self._task.status(self._arrival, self._known.status_at, now)
+                self._settle(now)
+
+    def zero(self, ticket: Ticket, now: float) -> None:
+        """Begin to declare the present position to be step 0."""
+        config, scale = self._known.config, self._known.scale
+        if not self.usable(now) or scale is None or config is None:
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif has_home_switch(config.device_type):
+            self._refuse('zero', f'the focuser ({config.device_type}, {in_words(config.device_type)}) finds its zero '
+                                 f'by its home switch: use home', ticket, Outcome.NOT_SUPPORTED)
+        elif self._busy:
+            self._refuse('zero', f'the channel is {self._busy}', ticket)
+        else:
+            self._task = Zero(self.number, ticket, self._sink, now, scale, self._settings)
+
+    def home(self, ticket: Ticket, now: float) -> None:
+        """Begin to seek the home switch. Not having found it yet is no obstacle."""
+        config, status, scale = self._known.config, self._known.status, self._known.scale
+        lost = self._unhomed and not self._known.moving and not self._silent(now) and not self._known.interfering \
+            and self._down is None
+        if config is None or status is None or scale is None or not (self.usable(now) or lost):
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif not has_home_switch(config.device_type):
+            self._refuse('homing', f'the focuser ({config.device_type}, {in_words(config.device_type)}) has no home '
+                                   f'switch: use zero', ticket, Outcome.NOT_SUPPORTED)
+        elif self._busy:
+            self._refuse('homing', f'the channel is {self._busy}', ticket)
+        else:
+            self._task = Homing(self.number, ticket, self._sink, now, scale, self._settings, status.counts)
+
+    def configure(self, command: Configure, ticket: Ticket, now: float) -> None:
+        """Begin to change a setting of the hub: also on a channel in error, which may be the way out of it."""
+        if self._down is not None or self._known.config is None or self._silent(now):
+            self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
+        elif self._task is not None or self._halting is not None:
+            self._refuse(command.setting.key, f'the channel is {self._busy or "being halted"}', ticket)
+        else:
+            self._task = Setting(self.number, ticket, self._sink, now, command.setting, command.value)
+
+    def _refuse(self, what: str, why: str, ticket: Ticket, outcome: Outcome = Outcome.FAILED) -> None:
+        self._failure_told = f'{what} refused: {why}'
+        self._log('error', self._failure_told)
+        self._sink.resolve(ticket, outcome)
+
+    def stop(self, ticket: Ticket | None, now: float) -> None:
+        """Halt, whatever the channel is doing and whatever is known of it."""
+        if self._halting is None:
+            self._halting = Halting(self.number, now)
+        if ticket is not None:
+            self._log('info', 'stop requested')
+            self._halting.join(ticket, now)
+        if isinstance(self._task, Motion):
+            self._drop_task('stopped before it began')
+
+    @property
+    def _busy(self) -> str | None:
+        if self._halting is not None and self.motor_may_run:
+            return 'being halted'
+        if self._task is not None:
+            return f'busy with a {self._task.name}'
+        return 'being moved from outside' if self._known.moving else None
+
+    @property
+    def _config_is_too_old(self) -> bool:
+        """Whether the settings have to be read again before the task sets anything in motion."""
+        task = self._task
+        if task is None or task.phase not in (Phase.CHECK, Phase.SEND) or isinstance(task, Setting):
+            return False
+        return self._known.config_at < (task.began if task.went_out else task.began - CONFIG_MAX_AGE_S)
+
+    def _settle(self, now: float) -> None:
+        """Draw the consequences of what a task has decided."""
+        if self._task is None:
+            return
+        if self._task.phase is Phase.FAILED and self._halting is None:
+            self.stop(None, now)
+        elif self._task.phase is Phase.ENDED:
+            self._arrival = None
+            if isinstance(self._task, Move) and self._task.outcome is Outcome.DONE:
+                self._arrival = self._known.status
+                self._known.digits = self._task.digits
+            self._release()
+            if self._known.status is not None and not self._known.moving:
+                self._known.rest()
+
+    def _drop_task(self, reason: str) -> None:
+        """Give up what has not reached the wire yet."""
+        if self._task is not None and not self._task.went_out:
+            self._task.cancel(reason)
+            self._release()
+
+    def _release(self) -> None:
+        """The task has ended."""
+        assert self._task is not None
+        self._failure_told, self._task = self._task.failure, None
