@@ -61,7 +61,7 @@ def site() -> Site:
         named = os.environ.get(PATH_VARIABLE)
         path = named or DEFAULT_PATH
         if named or os.path.lexists(path):
-            # Costs jsonschema and more, so only those who have a site file pay for it
+            # Costs some modules more, so only those who have a site file pay for it
             from ._site_file import read
 
             _site = read(path)

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from typing import Any, NoReturn
-
-import jsonschema
 
 from ._daemon import Daemon
 from ._site import DAEMONS, LOG_DAEMON, LOG_NETWORK, MACHINES, Site, SiteError
@@ -81,10 +80,27 @@ def read(path: str) -> Site:
     except (ValueError, RecursionError) as error:
         fault.is_not(f'is not JSON: {error}')
 
-    violation = next(jsonschema.Draft7Validator(SCHEMA).iter_errors(content), None)
-    if violation is not None:
-        fault.violation(violation)
+    if not _fits(content, SCHEMA):
+        # What is wrong, and whether anything is, jsonschema knows best; but it takes longer to load than all else
+        import jsonschema
+        violation = next(jsonschema.Draft7Validator(SCHEMA).iter_errors(content), None)
+        if violation is not None:
+            fault.violation(violation)
     return _site(content, fault)
+
+
+def _fits(value: Any, schema: dict[str, Any]) -> bool:
+    """Whether a value certainly is as the schema wants it, as far as schemas are used here."""
+    if schema['type'] == 'string':
+        return isinstance(value, str) and re.search(schema['pattern'], value) is not None
+    if schema['type'] in ('integer', 'number'):
+        kinds = (int,) if schema['type'] == 'integer' else (int, float)
+        return type(value) in kinds and schema['minimum'] <= value <= schema['maximum']
+    if not isinstance(value, dict) or not all(key in value for key in schema.get('required', [])):
+        return False
+    properties, others = schema.get('properties', {}), schema['additionalProperties']
+    wanted = {key: properties.get(key, others) for key in value}
+    return all(each is not False and _fits(value[key], each) for key, each in wanted.items())
 
 
 def _site(content: Any, fault: _Fault) -> Site:
