@@ -48,7 +48,7 @@ def test_the_hub_is_described_as_far_as_it_is_known_without_a_connection(start: 
     assert info['firmware'] is None
     assert info['channel_1']['device'] is None
     assert set(info['channel_1']['settings'].values()) == {None}
-    assert info['channel_1']['error'] == 'not connected: the daemon was not asked to connect'
+    assert info['channel_1']['error'] == 'not connected'
 
 
 def test_a_key_of_the_wireless_network_is_not_given_away(homing: Daemon) -> None:

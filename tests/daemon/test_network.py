@@ -59,7 +59,7 @@ PLACES = 64
 ALLOWANCE_KIB = 64 * 1024
 COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ('set_focus', (1, 100)), ('reset_home_position', (1,)), ('stop_channel', (1,)), ('initialize', ()),
-    ('shutdown', ())]
+    ('shutdown', ()), ('home', (1,)), ('center', (1,)), ('configure', (1, 'led', 75))]
 
 
 @pytest.fixture(scope='module')
@@ -435,7 +435,8 @@ def test_only_the_one_object_is_there(shared: Daemon) -> None:
         assert pyro.ping() is None
         assert pyro._pyroMethods == {'get_metadata', 'ping', 'registered'}
         assert not pyro._pyroAttrs
-        assert set(pyro.get_metadata(OBJECT_ID)['methods']) == {'report_status', *(method for method, _ in COMMANDS)}
+        assert set(pyro.get_metadata(OBJECT_ID)['methods']) == {
+            'report_status', 'hub_info', *(method for method, _ in COMMANDS)}
 
 
 def test_classes_in_arguments_stay_what_they_are_on_the_wire(shared: Daemon) -> None:

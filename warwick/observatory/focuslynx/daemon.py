@@ -14,6 +14,7 @@ import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
+from dataclasses import fields
 from functools import wraps
 from typing import Any, Callable, TypeVar
 
@@ -39,6 +40,7 @@ from .constants import CommandStatus, FocuserStatus
 from .controller import CHANNELS
 from .hub_settings import SETTINGS, find, has_home_switch, in_words
 from .link import Link
+from .reports import HubInfo
 from .settings import Settings
 from .view import ChannelView, Reports
 
@@ -182,19 +184,10 @@ class FocuserDaemon:
         except FutureTimeoutError:
             pass   # what is known will do
         snapshot = self._link.snapshot()
-        hub = snapshot.hub
         return {
             'date': _date(snapshot.as_of),
             'software_version': SOFTWARE_VERSION,
-            'firmware': hub and hub.firmware,
-            'sleeping': hub and hub.sleeping,
-            'wired_ip': hub and hub.wired_ip,
-            'dhcp': hub and hub.dhcp,
-            'wifi_attached': hub and hub.wifi_attached,
-            'wifi_connected': hub and hub.wifi_connected,
-            'wifi_firmware': hub and hub.wifi_firmware,
-            'wifi_ssid': hub and hub.wifi_ssid,
-            'wifi_ip': hub and hub.wifi_ip,
+            **{field.name: getattr(snapshot.hub, field.name, None) for field in fields(HubInfo)},
             **{f'channel_{n}': self._channel_info(view) for n, view in snapshot.channels.items()},
         }
 

@@ -20,7 +20,7 @@ from .view import ChannelView, Reports
 
 NO_FOCUSER = 'ZZ'
 
-OFFLINE = 'not connected: the daemon was not asked to connect'
+OFFLINE = 'not connected'
 
 UNHOMED = 'the focuser has not found its home switch, and its position is not known (IsHomed = 0): home it'
 
