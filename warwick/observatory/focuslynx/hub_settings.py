@@ -15,6 +15,7 @@ from typing import Any, Union
 Value = Union[bool, int, str]
 
 SLOTS = 'ABCDE'
+"""The hub's five sets of coefficients for temperature compensation."""
 
 DEVICE_TYPES = {
     'OA': 'Optec TCF-Lynx 2"', 'OB': 'Optec TCF-Lynx 3"', 'OC': 'Optec TCF-Lynx 2", extended travel',

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .hub_settings import SLOTS
 from .protocol import Garbled, Report, Request, quoted
-
-SLOTS = 'ABCDE'
-"""The hub's five sets of coefficients for temperature compensation."""
 
 
 @dataclass(frozen=True)
