@@ -84,21 +84,24 @@ def _channel_in_words(view: ChannelView) -> str:
     return ' '.join(words) + ' steps' + temperature
 
 
-def supervise(manager: Manager, stop: threading.Event, answers: Callable[[], bool],
+def supervise(manager: Manager, stop: Callable[[float | None], bool], answers: Callable[[], bool],
               channels: Callable[[], Mapping[int, ChannelView]],
               progress: Mapping[str, Callable[[], float]]) -> None:
-    """Keep the manager informed until `stop` is set; to be called on the main thread.
+    """Keep the manager informed until the end; to be called on the main thread.
 
+    `stop(seconds)` waits so long, or for ever if that is None, and says whether the end is wanted.
     `answers()` makes a call as a client would, and says whether it was answered; the service is ready when it was.
     `progress` has for each thread that is watched, by its name, the time at which it last made progress.
     """
     if not manager.listens:
-        stop.wait()
+        stop(None)
         return
     patience_s = manager.watchdog_s
     look_s = LOOK_S if patience_s is None else min(LOOK_S, patience_s / 8)
     ready, told, fed_at, hung = False, '', -math.inf, frozenset[str]()
-    while not stop.is_set():
+    pause_s = 0.0
+    while not stop(pause_s):
+        pause_s = look_s
         news = {}
         ready = ready or answers()
         now = time.monotonic()
@@ -117,7 +120,6 @@ def supervise(manager: Manager, stop: threading.Event, answers: Callable[[], boo
         if news and manager.tell(news):
             told = news.get('STATUS', told)
             fed_at = now if 'WATCHDOG' in news else fed_at
-        stop.wait(look_s)
 
 
 def _stack_of(name: str) -> str:

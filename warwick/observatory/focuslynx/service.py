@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import select
 import signal
 import socket
 import threading
@@ -46,7 +47,7 @@ def run(config: Config) -> int:
     Raises StartError if the address or the serial port belongs to another daemon.
     """
     claim = _claim_port(config.serial_port)
-    stop = threading.Event()
+    stop = Stop()
     collapsed = threading.Event()
 
     def collapse() -> None:
@@ -75,13 +76,13 @@ def run(config: Config) -> int:
     server = Server(config.daemon.host, config.daemon.port, config.daemon.name, focuser, config.control_ips)
     events.start()
     link.start()
-    _end_on_signals(stop)
+    stop.on_signals()
     server.start()
     report('info', f'{config.daemon.name} serves at {config.daemon.host}:{config.daemon.port}, '
                    f'hub on {config.serial_port}')
     if config.connect_on_start:
         link.submit(Connect())
-    supervise(manager, stop, partial(_answers, config.daemon), lambda: link.snapshot().channels,
+    supervise(manager, stop.wait, partial(_answers, config.daemon), lambda: link.snapshot().channels,
               {'link': lambda: link.progress_at, 'server': lambda: server.progress_at})
     if manager.listens:
         manager.tell({'STOPPING': '1', 'STATUS': 'ending: what moves is halted first'})
@@ -114,15 +115,42 @@ def _write_event(log_name: str, level: str, message: str) -> None:
             _log.warning('observatory log: %s', line)
 
 
-def _end_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or SIGINT ends the process in good order, the second at once."""
-    def handle(number: int, _frame: object) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
+class Stop:
+    """The wish to end the process, which a signal or a thread may utter at any moment.
 
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
+    An Event is not made for that: its wait() sleeps through a signal that comes just before it begins, and its set()
+    can lock up in a signal handler. Here the interpreter itself writes a byte for each signal, which no poll() misses.
+    """
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+        self._uttered = select.poll()
+        self._uttered.register(self._read_end, select.POLLIN)
+
+    def on_signals(self) -> None:
+        """Let the first SIGTERM or SIGINT be the wish, and the second end the process at once."""
+        received: list[int] = []
+
+        def handle(number: int, _frame: object) -> None:
+            if received:
+                os._exit(128 + number)
+            received.append(number)
+
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, handle)
+        signal.signal(signal.SIGINT, handle)
+
+    def set(self) -> None:
+        """Utter the wish."""
+        try:
+            os.write(self._write_end, b'.')
+        except BlockingIOError:
+            pass   # it has been uttered often enough
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the wish, at most so long; whether it has been uttered."""
+        return bool(self._uttered.poll(None if seconds is None else seconds * 1000))
 
 
 def _claim_port(name: str) -> socket.socket | None:
