@@ -6,13 +6,15 @@ They are plain scripts that hold all they offer, so that Tab starts no program a
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from warwick.observatory.focuslynx.cli_table import COMMANDS  # noqa: E402
+from warwick.observatory.focuslynx.cli_table import COMMANDS, SETTING, VALUE  # noqa: E402
+from warwick.observatory.focuslynx.hub_settings import SETTINGS, HubSetting  # noqa: E402
 
 NAMES = [*(command.name for command in COMMANDS), 'help']
 SUMMARIES = {**{command.name: command.summary for command in COMMANDS}, 'help': 'explain a command'}
@@ -20,11 +22,28 @@ SUMMARIES = {**{command.name: command.summary for command in COMMANDS}, 'help': 
 _NOTE = '# SPDX-License-Identifier: GPL-3.0-or-later\n# Written by completion/generate.py from the table of commands.\n'
 
 
-def offers() -> dict[tuple[str, int], tuple[str, ...]]:
-    """What can stand at an argument of a command, counted from 1, where that is a choice."""
-    found = {(command.name, place): argument.choices for command in COMMANDS
-             for place, argument in enumerate(command.arguments, 1) if argument.choices}
-    return {**found, ('help', 1): tuple(NAMES[:-1])}
+def offers() -> dict[tuple[str, int, str], tuple[str, ...]]:
+    """What can stand at an argument of a command, where that is a choice: by command, place from 1, and word before.
+
+    The word before is `*` where it does not matter.
+    """
+    found: dict[tuple[str, int, str], tuple[str, ...]] = {}
+    for command in COMMANDS:
+        for place, argument in enumerate(command.arguments, 1):
+            if argument is SETTING:
+                found[command.name, place, '*'] = tuple(SETTINGS)
+            elif argument is VALUE:
+                found.update({(command.name, place, key): values(setting) for key, setting in SETTINGS.items()
+                              if values(setting)})
+            elif argument.choices:
+                found[command.name, place, '*'] = argument.choices
+    return {**found, ('help', 1, '*'): tuple(NAMES[:-1])}
+
+
+def values(setting: HubSetting) -> tuple[str, ...]:
+    """The values of a setting that has few, from the sentence that says what it accepts."""
+    few = re.fullmatch(r'one of (.*)|the word (\w+)|(\w+) or (\w+)', setting.kind.accepts)
+    return tuple(' '.join(filter(None, few.groups())).split()) if few else ()
 
 
 def options() -> dict[str, tuple[str, ...]]:
@@ -45,7 +64,7 @@ def _cases(values: dict[str, tuple[str, ...]], indent: str, assign: str) -> str:
 
 
 def _places() -> dict[str, tuple[str, ...]]:
-    return {f'{name}:{place}': words for (name, place), words in offers().items()}
+    return {f'{name}:{place}:{before}': words for (name, place, before), words in offers().items()}
 
 
 def bash() -> str:
@@ -53,9 +72,9 @@ def bash() -> str:
 {_NOTE}
 _focus()
 {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}} words='' place=1 i
+    local word=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}} words='' place=1 before='' i
     for ((i = 2; i < COMP_CWORD; i++)); do
-        [[ ${{COMP_WORDS[i]}} == --* ]] || ((place++))
+        [[ ${{COMP_WORDS[i]}} == --* ]] || {{ ((place++)); before=${{COMP_WORDS[i]}}; }}
     done
     if ((COMP_CWORD == 1)); then
         words='{" ".join(NAMES)}'
@@ -64,7 +83,7 @@ _focus()
 {_cases(options(), ' ' * 12, "words='{}'")}
         esac
     else
-        case $command:$place in
+        case $command:$place:$before in
 {_cases(_places(), ' ' * 12, "words='{}'")}
         esac
     fi
@@ -84,9 +103,10 @@ _focus() {{
 {described}
     )
     local -a words_offered
+    local before=''
     local -i place=1 i
     for ((i = 3; i < CURRENT; i++)); do
-        [[ $words[i] == --* ]] || ((place++))
+        [[ $words[i] == --* ]] || {{ ((place++)); before=$words[i] }}
     done
     if ((CURRENT == 2)); then
         _describe -V command commands
@@ -96,7 +116,7 @@ _focus() {{
 {_cases(options(), ' ' * 12, 'words_offered=({})')}
         esac
     else
-        case $words[2]:$place in
+        case $words[2]:$place:$before in
 {_cases(_places(), ' ' * 12, 'words_offered=({})')}
         esac
     fi
@@ -111,18 +131,29 @@ fi
 '''
 
 
+def _befores() -> dict[tuple[str, int, tuple[str, ...]], list[str]]:
+    """The words before that lead to the same offer; none where they do not matter."""
+    found: dict[tuple[str, int, tuple[str, ...]], list[str]] = {}
+    for (name, place, before), words in offers().items():
+        found.setdefault((name, place, words), []).extend([] if before == '*' else [before])
+    return found
+
+
 def fish() -> str:
     lines = [f"complete -c focus -n '__focus_at 0' -a {name} -d '{summary}'" for name, summary in SUMMARIES.items()]
-    lines += [f"complete -c focus -k -n '__focus_at {place} {name}' -a '{' '.join(words)}'"
-              for (name, place), words in offers().items()]
+    for (name, place, words), befores in _befores().items():
+        lines.append(f"complete -c focus -k -n '__focus_at {' '.join([str(place), name, *befores])}' "
+                     f"-a '{' '.join(words)}'")
     lines += [f"complete -c focus -n '__focus_in {' '.join(keys)}' -l {option[2:]}"
               for words, keys in _grouped(options()).items() for option in words]
     return f'''# fish completion for focus
 {_NOTE}
-function __focus_at --description 'whether that many arguments stand behind the command, if one is given'
+function __focus_at --description 'whether so many words stand before, of this command, and the last is one of these'
     set -l words (string match --invert -- '--*' (commandline -opc))
     test (count $words) -eq (math $argv[1] + 1); and begin
         test (count $argv) -eq 1; or test "$words[2]" = $argv[2]
+    end; and begin
+        test (count $argv) -le 2; or contains -- $words[-1] $argv[3..]
     end
 end
 

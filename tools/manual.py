@@ -27,6 +27,7 @@ from warwick.observatory.focuslynx._version import __version__  # noqa: E402
 from warwick.observatory.focuslynx.cli_help import exit_codes  # noqa: E402
 from warwick.observatory.focuslynx.cli_table import COMMANDS, Command  # noqa: E402
 from warwick.observatory.focuslynx.config import SCHEMA  # noqa: E402
+from warwick.observatory.focuslynx.hub_settings import SETTINGS, HubSetting  # noqa: E402
 
 FOCUS = {
     'DESCRIPTION': [
@@ -66,9 +67,10 @@ FOCUSD = {
                            'waits for them is told. A second signal ends the process at once.',
     },
     'LOG': [
-        'Each connection made or lost, each move, stop and zero, and each trouble of a channel is one line on standard '
-        'output, with a priority for the journal if it goes there, and with the time otherwise. The lines are also '
-        'sent to the log daemon of the observatory. `journalctl -u focusd@`<name> shows them.',
+        'Each connection made or lost, each move, stop, zero, homing and change of a setting, and each trouble of a '
+        'channel is one line on standard output, with a priority for the journal if it goes there, and with the time '
+        'otherwise. The lines are also sent to the log daemon of the observatory. `journalctl -u focusd@`<name> shows '
+        'them.',
     ],
     'ENVIRONMENT': {
         'OBSERVATORY_SITE': 'The site file, which registers the machines and daemons of an observatory; '
@@ -182,6 +184,9 @@ def manual_of_focus() -> str:
         body.append(f'.SH {group.upper()} COMMANDS')
         body += listed((synopsis(c.name, c.synopsis[len(c.name):].strip()), _explained(c))
                        for c in COMMANDS if c.group == group)
+    body.append('.SH SETTINGS')
+    body += wrapped('These are the settings of `focus configure`. The hub keeps them, over a power cut too.')
+    body += listed((synopsis(key), _of_setting(setting)) for key, setting in SETTINGS.items())
     body.append('.SH EXIT STATUS')
     codes: dict[int, list[str]] = {}
     for command in COMMANDS:
@@ -200,6 +205,11 @@ def manual_of_focus() -> str:
 
 def _explained(command: Command) -> list[str]:
     return [f'{command.summary[0].upper()}{command.summary[1:]}.', *command.details.split('\n\n')]
+
+
+def _of_setting(setting: HubSetting) -> list[str]:
+    wants = ' Wants `--yes`.' if setting.dangerous else ''
+    return [f'{setting.meaning[0].upper()}{setting.meaning[1:]}.', f'Accepted: {setting.kind.accepts}.{wants}']
 
 
 def manual_of_focusd() -> str:

@@ -63,10 +63,23 @@ class Daemon:
     def reset_home_position(self, channel: Any) -> Any:
         return stage.play('reset_home_position', [channel])
 
+    def center(self, channel: Any) -> Any:
+        return stage.play('center', [channel])
+
+    def home(self, channel: Any) -> Any:
+        return stage.play('home', [channel])
+
+    def configure(self, channel: Any, key: Any, value: Any, confirmed: Any = False) -> Any:
+        return stage.play('configure', [channel, key, value, confirmed])
+
+    def hub_info(self) -> Any:
+        return stage.play('hub_info', [])
+
     def stop_channel(self, channel: Any) -> Any:
         status = stage.play('stop_channel', [channel])
-        if status == 0 and stage.held.get('set_focus'):
-            control.release('set_focus', 1)
+        for motion in ('set_focus', 'center', 'home'):
+            if status == 0 and stage.held.get(motion):
+                control.release(motion, 1)
         return status
 
     def initialize(self) -> Any:

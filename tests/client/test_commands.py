@@ -46,7 +46,10 @@ def unreachable(port: int) -> tuple[int, str, str]:
 CALLS: dict[tuple[str, ...], list[Any]] = {
     ('set', '1', '500'): ['set_focus', 1, 500, False],
     ('offset', '2', '-200'): ['set_focus', 2, -200, True],
+    ('center', '2'): ['center', 2],
     ('stop', '2'): ['stop_channel', 2],
+    ('home', '1'): ['home', 1],
+    ('configure', '2', 'led', '30'): ['configure', 2, 'led', 30, False],
     ('zero', '1'): ['reset_home_position', 1],
     ('init',): ['initialize'],
     ('kill',): ['shutdown'],
@@ -103,7 +106,10 @@ def test_integers_may_carry_a_sign_blanks_and_leading_zeros(
                                                                 ['one', '1'], ['-1', '1'], ['1.0', '1'])),
     *(('offset', 'offset (1|2) <step delta>', wrong) for wrong in ([], ['1'], ['1', 'x'], ['12', '1'])),
     *(('stop', 'stop (1|2)', wrong) for wrong in ([], ['3'], ['all'], ['1', '2'])),
-    *(('zero', 'zero (1|2)', wrong) for wrong in ([], ['0'], ['1', '0'])),
+    *((name, f'{name} (1|2)', wrong) for name in ('zero', 'home', 'center') for wrong in ([], ['0'], ['1', '0'])),
+    *(('configure', 'configure (1|2) [<setting> <value>] [--yes]', wrong)
+      for wrong in ([], ['3'], ['1', 'led'], ['1', 'led', '--yes'], ['1', 'nickname', 'North', 'tube'])),
+    *(('info', 'info [--json]', wrong) for wrong in (['1'], ['--yes'])),
     *((name, name, ['1']) for name in ('status', 'json', 'watch', 'init', 'kill')),
 ])
 def test_wrong_arguments_print_the_usage_of_the_command_and_exit_255(
@@ -133,11 +139,13 @@ def test_help_lists_every_command_in_its_group_without_a_configuration(
     assert (completed.returncode, completed.stderr) == (0, '')
     usage, general, engineering = completed.stdout.split('\n\n')
     assert usage == 'usage: focus <command> [<arguments>]'
-    for block, title, names in ((general, 'general commands:', ['set', 'offset', 'stop', 'status', 'json', 'watch']),
-                                (engineering, 'engineering commands:', ['zero', 'init', 'kill'])):
+    for block, title, names in (
+        (general, 'general commands:', ['set', 'offset', 'center', 'stop', 'status', 'json', 'info', 'watch']),
+        (engineering, 'engineering commands:', ['zero', 'home', 'configure', 'init', 'kill']),
+    ):
         lines = block.splitlines()
         assert lines[0] == title
-        assert [line.split()[0] for line in lines[1:]] == names
+        assert [line.split()[0] for line in lines[1:] if line[3] != ' '] == names
 
 
 def test_help_has_a_summary_for_each_command_and_fits_80_columns(client: Client) -> None:
@@ -168,7 +176,8 @@ def test_json_is_the_whole_status_on_one_line(client: Client, daemon: Daemon, st
 @pytest.mark.parametrize('arguments, method', [
     (('status',), 'report_status'), (('json',), 'report_status'), (('set', '1', '5'), 'set_focus'),
     (('offset', '1', '5'), 'set_focus'), (('stop', '1'), 'stop_channel'), (('zero', '1'), 'reset_home_position'),
-    (('init',), 'initialize'), (('kill',), 'shutdown'),
+    (('init',), 'initialize'), (('kill',), 'shutdown'), (('info',), 'hub_info'), (('info', '--json'), 'hub_info'),
+    (('configure', '1'), 'hub_info'), (('configure', '1', 'led', '5'), 'configure'), (('home', '1'), 'home'),
 ])
 @pytest.mark.parametrize('script', [('die', None), ('raise', 'ValueError'), ('raise', 'SystemExit'),
                                     ('raise', 'ImportError'), ('return', None), ('return', [])], ids=str)
@@ -179,7 +188,7 @@ def test_a_daemon_that_gives_no_usable_answer_is_reported_as_out_of_reach(
     assert result(client.run(*arguments)) == unreachable(daemon.port)
 
 
-ALL: list[tuple[str, ...]] = [('status',), ('json',), *CALLS]
+ALL: list[tuple[str, ...]] = [('status',), ('json',), ('info',), ('configure', '1'), *CALLS]
 
 
 @pytest.mark.parametrize('arguments', ALL, ids=' '.join)
@@ -234,7 +243,8 @@ def test_a_command_that_is_no_move_has_the_timeout_of_the_entry(
 
 
 @pytest.mark.parametrize('arguments, method', [(('status',), 'report_status'), (('zero', '1'), 'reset_home_position'),
-                                               (('init',), 'initialize')])
+                                               (('init',), 'initialize'), (('info',), 'hub_info'),
+                                               (('configure', '1', 'led', '5'), 'configure')])
 def test_ctrl_c_outside_of_a_move_ends_the_client_alone(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], method: str
 ) -> None:

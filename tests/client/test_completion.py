@@ -15,10 +15,12 @@ from typing import Any
 import pexpect
 import pytest
 
-from warwick.observatory.focuslynx.cli import COMMANDS
+from warwick.observatory.focuslynx.cli_table import COMMANDS, SETTING
+from warwick.observatory.focuslynx.hub_settings import DEVICE_TYPES, SETTINGS
 
 COMPLETION = Path(__file__).resolve().parents[2] / 'completion'
 NAMES = [command.name for command in COMMANDS]
+VALUES = {'off': ['on', 'off'], 'E': list('ABCDE'), 'ZZ': list(DEVICE_TYPES), 'defaults': ['defaults']}
 NOTHING_TO_RUN = {'PATH': '/nonexistent', 'TERM': 'dumb', 'HOME': '/nonexistent', 'LANG': 'C.UTF-8'}
 
 
@@ -29,10 +31,17 @@ def expected() -> dict[str, list[str]]:
     for command in COMMANDS:
         words = ''
         for argument in command.arguments:
-            offers[f'focus {command.name} {words}'] = list(argument.choices)
+            offers[f'focus {command.name} {words}'] = list(SETTINGS) if argument is SETTING else list(argument.choices)
             words += (argument.choices or ('word',))[0] + ' '
         offers[f'focus {command.name} {words}'] = []
         offers[f'focus {command.name} {words}--'] = [*command.options, '--help']
+    for key, setting in SETTINGS.items():
+        offers[f'focus configure 2 {key} '] = VALUES.get(setting.kind.accepts.split()[-1], [])
+    offers['focus configure --yes 1 '] = list(SETTINGS)
+    offers['focus configure 1 --yes reverse '] = ['on', 'off']
+    offers['focus configure 1 compensation_mode --'] = ['--yes', '--help']
+    offers['focus info --'] = ['--json', '--help']
+    offers['focus set 1 reverse '] = []
     return offers
 
 
@@ -121,6 +130,14 @@ def generator() -> ModuleType:
 @pytest.mark.parametrize('name', ['focus', '_focus', 'focus.fish'])
 def test_the_scripts_are_those_that_the_generator_writes(generator: ModuleType, name: str) -> None:
     assert (COMPLETION / name).read_text() == generator.SCRIPTS[name](), 'run completion/generate.py'
+
+
+def test_every_value_that_is_offered_is_accepted(generator: ModuleType) -> None:
+    offered = {key: generator.values(setting) for key, setting in SETTINGS.items()}
+    assert {key for key, values in offered.items() if values} >= {'reverse', 'backlash', 'device_type', 'reset'}
+    for key, values in offered.items():
+        for value in values:
+            SETTINGS[key].parse(value)
 
 
 def test_tab_completes_a_command_line_in_an_interactive_bash() -> None:

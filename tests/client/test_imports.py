@@ -107,7 +107,8 @@ def test_a_call_loads_pyro_but_nothing_that_it_does_not_use(
 
 @pytest.mark.parametrize('arguments, own', [
     (('status',), {'status', 'terminal'}), (('json',), {'status', 'terminal'}), (('stop', '1'), set()),
-    (('set', '1', '5'), {'move', 'terminal'}), (('help',), {'help'}),
+    (('set', '1', '5'), {'move', 'terminal'}), (('home', '1'), {'move', 'terminal'}), (('help',), {'help'}),
+    (('configure', '1', 'led', '5'), {'configure', 'info', 'status', 'terminal'}),
 ])
 def test_a_command_loads_its_own_modules_alone(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], own: set[str]
@@ -118,6 +119,7 @@ def test_a_command_loads_its_own_modules_alone(
                                env=client.environment, cwd=Path(client.command()[1]).parent, encoding='utf-8')
     assert completed.returncode == 0, completed
     assert set(re.findall(r'focuslynx\.cli_(\w+)$', completed.stderr, re.MULTILINE)) == {'call', 'table', *own}
+    assert ('focuslynx.hub_settings' in completed.stderr) is ('configure' in own)
 
 
 def test_help_needs_the_standard_library_alone(client: Client) -> None:

@@ -68,6 +68,26 @@ def test_the_line_tells_speed_and_time_left(client: Client, daemon: Daemon, stat
     finish(terminal)
 
 
+def test_homing_shows_the_counter_and_how_long_it_takes_and_no_bar(
+    client: Client, daemon: Daemon, state: dict[str, Any]
+) -> None:
+    daemon.control.act('home', 'hold')
+    terminal = client.terminal('home', '1')
+    seen = ''
+    for steps in (300, 56000, 120):   # the counter is set to the end of the range, and runs down
+        daemon.control.answer('report_status', moving(state, steps))
+        terminal.expect_exact(f'Channel 1 {steps:+7d} steps   homing, ')
+        seen += terminal.before + terminal.after
+    terminal.sendintr()
+    status, rest = finish(terminal)
+    rest, told = rest.replace('^C', '').rsplit('\x1b[J\r', 1)
+    drawn = frames(seen + rest + '\x1b[J\r')
+    assert told == 'Channel 1 stopped at +120 steps\r\n'
+    assert status == 0
+    assert all(re.fullmatch(r'(Channel 1 +[+-]\d+ steps   (homing, \d+ s|stopping))?', frame) for frame in drawn)
+    assert '━' not in seen and '+1000' not in seen
+
+
 @pytest.mark.parametrize('columns', [60, 40, 30, 12])
 def test_the_line_fits_a_narrow_terminal(
     client: Client, daemon: Daemon, state: dict[str, Any], columns: int

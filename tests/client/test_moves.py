@@ -90,13 +90,14 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize('arguments, call', [(('set', '1', '500'), ['set_focus', 1, 500, False]),
-                                             (('offset', '2', '-20'), ['set_focus', 2, -20, True])])
+                                             (('offset', '2', '-20'), ['set_focus', 2, -20, True]),
+                                             (('center', '1'), ['center', 1]), (('home', '2'), ['home', 2])])
 def test_ctrl_c_during_a_move_stops_the_channel_and_exits_with_the_status_of_the_stop(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], call: list[Any]
 ) -> None:
-    daemon.control.act('set_focus', 'hold')
+    daemon.control.act(call[0], 'hold')
     moving = client.start(*arguments)
-    assert daemon.control.wait_for_call('set_focus', 1)
+    assert daemon.control.wait_for_call(call[0], 1)
     moving.send_signal(signal.SIGINT)
     assert finish(moving) == (0, '', '')
     assert daemon.control.calls() == [call, ['stop_channel', call[1]]]

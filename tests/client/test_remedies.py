@@ -10,14 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from warwick.observatory.focuslynx import standing
+from warwick.observatory.focuslynx.reports import Configuration
+
 if TYPE_CHECKING:
     from tests.client.conftest import Client, Daemon
 
 MOVING = {'status_2': 5, 'current_steps_2': 822, 'target_steps_2': 2000, 'temperature_2': 21.7}
+UNHOMED = {'status_1': 2, 'error_1': standing.UNHOMED}
+COMPENSATING = Configuration('', 'FA', 65535, compensating=True, compensates_at_start=True, backlash=True)
 REMEDIES: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
     (('set', '1', '9'), 1, {}, 'channel 1 is at +500 steps; the log says why: journalctl -u focusd@test'),
     (('set', '1', '9'), 1, {'status_1': 2, 'error_1': 'the hub is silent'},
      'channel 1: ERROR (the hub is silent); the log says why: journalctl -u focusd@test'),
+    (('set', '1', '9'), 1, {'failure_1': 'move to +9 steps stopped at +5 steps', 'failure_2': 'another'},
+     'move to +9 steps stopped at +5 steps; channel 1 is at +500 steps'),
+    (('configure', '1', 'led', '9'), 1, {'failure_1': 'led = 9 failed:\x1b[2J the hub refused it'},
+     'led = 9 failed:?[2J the hub refused it; channel 1 is at +500 steps'),
+    (('stop', '1'), 1, {'failure_1': 'of a move long ago'},
+     'channel 1 is at +500 steps; the log says why: journalctl -u focusd@test'),
+    (('home', '1'), 1, {**UNHOMED, 'failure_1': 'homing failed: no switch'},
+     f'homing failed: no switch; channel 1: ERROR ({UNHOMED["error_1"]}); to home it: focus home 1'),
     (('init',), 1, {'status_1': 2, 'error_1': 'no such port', 'status_2': 2, 'error_2': 'no such port'},
      'channel 1: ERROR (no such port); channel 2: ERROR (no such port); the log says why: journalctl -u focusd@test'),
     (('set', '2', '9'), 2, MOVING, 'channel 2 is at +822 steps, moving to +2000; to end that: focus stop 2'),
@@ -28,6 +41,21 @@ REMEDIES: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
      'channel 2: DISCONNECTED (no focuser is plugged in: no probe)'),
     (('set', '1', '9'), 5, {'status_1': 0, 'error_1': 'not connected'},
      'channel 1: OFFLINE (not connected); to connect the daemon to the hub: focus init'),
+    (('set', '1', '9'), 5, UNHOMED, f'channel 1: ERROR ({UNHOMED["error_1"]}); to home it: focus home 1'),
+    (('set', '1', '9'), 5, {'status_1': 2, 'error_1': COMPENSATING.interfering[0]},
+     'channel 1: ERROR (temperature compensation is on: TComp ON = 1); to switch it off: '
+     'focus configure 1 temperature_compensation off'),
+    (('init',), 1, {'status_1': 2, 'error_1': '; '.join(COMPENSATING.interfering)},
+     'channel 1: ERROR (temperature compensation is on: TComp ON = 1; temperature compensation at power-up is on: '
+     'TC@Start = 1; backlash compensation is on: BLC En = 1); channel 2: DISCONNECTED; to switch it off: '
+     'focus configure 1 temperature_compensation off, focus configure 1 compensation_at_start off, '
+     'focus configure 1 backlash off; the log says why: journalctl -u focusd@test'),
+    (('zero', '1'), 10, {'failure_1': 'zero refused: the focuser (OA) has a home switch: use home'},
+     'zero refused: the focuser (OA) has a home switch: use home'),
+    (('home', '2'), 10, {'failure_2': 'homing refused: use zero'}, 'homing refused: use zero'),
+    (('configure', '1', 'led', '9'), 9, {},
+     'the daemon knows other settings than this client: update the older of the two'),
+    (('configure', '1', 'led', '9'), 11, {}, 'the daemon wants this to be confirmed: add --yes'),
     (('set', '1', '9999'), 6, {'min_steps_1': -5000, 'max_steps_1': 5000}, 'channel 1 accepts -5000 to +5000 steps'),
     (('offset', '1', '9999'), 6, {'min_steps_1': -5000, 'max_steps_1': 5000},
      'channel 1 accepts -5000 to +5000 steps, and an offset counts from +500'),
@@ -35,7 +63,7 @@ REMEDIES: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
     (('init',), 8, {}, 'to connect anew, disconnect first: focus kill'),
 ]
 METHODS = {'set': 'set_focus', 'offset': 'set_focus', 'stop': 'stop_channel', 'zero': 'reset_home_position',
-           'init': 'initialize', 'kill': 'shutdown'}
+           'init': 'initialize', 'kill': 'shutdown', 'home': 'home', 'configure': 'configure'}
 
 
 @pytest.mark.parametrize('arguments, status, changes, text', REMEDIES)
@@ -50,7 +78,7 @@ def test_a_failure_says_what_was_wrong_and_what_to_do(
     assert sum(call[0] == 'report_status' for call in daemon.control.calls()) <= 1
 
 
-@pytest.mark.parametrize('status', [4, 6, 12])
+@pytest.mark.parametrize('status', [4, 6, 10, 12])
 def test_where_there_is_nothing_to_add_nothing_is_added(client: Client, daemon: Daemon, status: int) -> None:
     daemon.control.answer('set_focus', status)  # and an older daemon does not tell its range
     completed = client.run('set', '1', '9')

@@ -67,6 +67,18 @@ def test_the_screen_shows_all_of_both_channels(answering: dict[str, Any], show: 
     assert not screen.shows_cursor()
 
 
+@pytest.mark.parametrize('news, word', [({'compensating_1': True, 'homed_1': True}, 'compensating'),
+                                        ({'compensating_1': False, 'homed_1': True}, 'homed')])
+def test_the_screen_tells_what_the_hub_does_by_itself_where_there_is_room(
+    daemon: Daemon, answering: dict[str, Any], show: Callable[..., Screen], news: dict[str, Any], word: str
+) -> None:
+    daemon.control.answer('report_status', {**answering, **news})
+    screen = show(columns=90)
+    assert f'°C  {word} ' in screen.wait(is_complete)
+    screen.resize(60, 24)
+    screen.wait(lambda text: is_complete(text) and word not in text and '°C' in text)
+
+
 def test_the_charts_draw_what_has_happened(
     daemon: Daemon, answering: dict[str, Any], show: Callable[..., Screen]
 ) -> None:

@@ -185,3 +185,40 @@ def test_an_inquiry_of_a_mute_hub_ends_in_time() -> None:
 
 def test_an_inquiry_while_offline_is_not_available() -> None:
     assert World().do(Inquire()) is Outcome.NOT_AVAILABLE
+
+
+def test_one_wrong_digit_of_the_position_is_not_believed_while_a_setting_is_changed() -> None:
+    world = World().connected()
+    focuser = world.hub.focusers[1]
+    caller = world.ask(change('reverse', 'on'))
+    world.until(lambda: bool(world.requests(b'REVERSE')))
+    world.until(lambda: world.sent[-1][1] == b'<F1GETSTATUS>')
+    focuser.position += 10000   # the reply is made up when the request has been received
+    world.run(0.004)
+    focuser.position -= 10000
+    positions = set()
+    for _ in range(1000):
+        positions.add(world.view(1).current_steps)
+        world.run(0.001)
+    assert positions == {0}
+    assert caller.outcome is Outcome.DONE
+
+
+def test_an_inquiry_that_a_stop_goes_before_is_answered_in_full() -> None:
+    world = World().connected()
+    world.run(1)
+    world.faults.settings.delay = 0.3
+    caller = world.ask(Inquire())
+    for moment_s in (0.0, 0.4, 0.8):
+        world.after(moment_s, lambda: world.ask(Stop(1)))
+    world.after(1.2, lambda: setattr(world.faults.settings, 'delay', 0.0))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE
+    assert world.controller.hub is not None
+
+
+def test_a_failed_inquiry_is_not_taken_for_a_fresh_one() -> None:
+    world = World().connected()
+    world.faults.mute_next = 100
+    assert world.do(Inquire()) is Outcome.FAILED
+    assert world.do(Inquire()) is Outcome.FAILED

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Connect, MoveFocuser, Outcome
+from warwick.observatory.focuslynx.commands import Connect, Inquire, MoveFocuser, Outcome, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.simulator.model import Hub
 
@@ -106,6 +106,54 @@ def test_a_late_reply_is_never_taken_for_that_of_another_request(delay_s: float)
         world.run(7)
         views = world.view(1), world.view(2)
         assert [view.current_steps for view in views] == [100, -100]
+
+
+@pytest.mark.parametrize('personality', ['pre-release', 'rev3'])
+@pytest.mark.parametrize('delay_s', [0.6, 0.7, 0.9])
+def test_a_late_report_that_does_not_name_its_channel_is_not_taken_for_that_of_the_other(
+        personality: str, delay_s: float) -> None:
+    hub = {'personality': personality, 'max_pos.1': '90000', 'max_pos.2': '50000'}
+    world = World(SHORT, hub=hub).connected()
+    world.run(12)
+    for n in range(40):
+        world.faults.settings.delay = delay_s
+        world.run(1 + n / 40)
+        world.faults.settings.delay = 0.0
+        for _ in range(60):
+            world.run(0.1)
+            for channel, middle in ((1, 45000), (2, 25000)):
+                assert world.view(channel).current_steps in (0, None)
+                assert world.view(channel).max_steps in (min(middle - 1, 30000), None)
+
+
+def test_replies_that_queue_on_a_slow_line_are_late_however_long_they_take() -> None:
+    world = World(SHORT).connected()
+    world.run(7)
+    world.faults.settings.drip = 0.05
+    world.ask(Stop(1))
+    world.run(4)
+    world.ask(Stop(1))
+    world.hub.focusers[1].place(32767 + 700)
+    world.run(9)
+    world.faults.settings.drip = 0.0
+    places = set()
+    for _ in range(600):
+        world.run(0.05)
+        if world.view(1).as_of > 1013:
+            places.add(world.view(1).current_steps)
+    assert places <= {700, None} and 700 in places
+
+
+def test_a_command_does_not_wait_for_the_slow_pace_at_which_a_silent_channel_is_asked() -> None:
+    world = World(replace(SHORT, idle_loop_delay_s=300.0)).connected()
+    world.run(100)
+    world.hub.variants.thirdlynx = True
+    world.do(Inquire())
+    world.hub.variants.thirdlynx = False
+    world.run(10)
+    assert world.controller._channels[2].failures > 3
+    assert world.view(2).status == FocuserStatus.Idle
+    assert world.do(MoveFocuser(2, 300)) is Outcome.DONE
 
 
 def test_a_hub_that_always_takes_its_time_is_served() -> None:

@@ -104,3 +104,65 @@ def test_homing_during_a_move_by_hand_is_refused() -> None:
     world.hub.hand(1, 50000, world.now)
     assert world.do(Home(1)) is Outcome.FAILED
     assert world.requests(b'HOME') == []
+
+
+def test_a_move_does_not_begin_on_a_focuser_that_has_lost_its_home_since_the_last_poll() -> None:
+    world = World(replace(SETTINGS, idle_loop_delay_s=300.0), hub={**OE, 'home_on_start': '0'}).connected()
+    world.hub.power_off(world.now, 0.2)
+    world.run(1)
+    assert world.do(MoveFocuser(1, 100)) is Outcome.FAILED
+    assert world.requests(b'MA') == []
+    assert world.view(1).status == FocuserStatus.Error
+    assert 'IsHomed = 0' in (world.view(1).failure or '')
+
+
+def test_a_move_does_not_end_well_on_a_focuser_that_has_lost_its_home_on_the_way() -> None:
+    world = World(hub={**OE, 'speed': '1000', 'home_on_start': '0'}).connected()
+    caller = world.ask(MoveFocuser(1, 3000))
+    world.run(1)
+    world.hub.power_off(world.now, 0.2)
+    world.run(0.3)
+    world.hub.set('position.1', str(62720 + 3000), world.now)   # by chance it is where it should be
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert 'IsHomed = 0' in (world.view(1).failure or '')
+
+
+def test_homing_is_not_done_if_the_focuser_was_unplugged_on_the_way() -> None:
+    world = World(hub=OE).connected()
+    homing = world.ask(Home(1))
+    world.run(2)
+    world.hub.set('probe.1', 'NP', world.now)
+    world.until(lambda: homing.outcome is not None)
+    assert homing.outcome is Outcome.FAILED
+    assert world.view(1).status == FocuserStatus.Disconnected
+
+
+def test_one_wrong_digit_does_not_make_a_home_known() -> None:
+    world = World(hub={**OE, 'home_on_start': '0'}).connected()
+    world.hub.power_off(world.now, 0.2)
+    world.run(30)
+    assert world.view(1).status == FocuserStatus.Error
+    world.until(lambda: world.sent[-1][1] == b'<F1GETSTATUS>' and world.sent[-1][0] == world.now)
+    world.hub.focusers[1].homed = True
+    world.run(0.0001)
+    world.until(lambda: world.controller._traffic.exchange is None or world.sent[-1][0] == world.now)
+    world.hub.focusers[1].homed = False
+    world.run(1)
+    assert world.view(1).status == FocuserStatus.Error
+    assert not world.logged('usable again')
+
+
+def test_one_wrong_digit_after_a_stop_does_not_make_a_home_known() -> None:
+    world = World(hub={**OE, 'home_on_start': '0'}).connected()
+    world.hub.power_off(world.now, 0.2)
+    world.run(30)
+    stop = world.ask(Stop(1))
+    world.until(lambda: world.sent[-1][1] == b'<F1GETSTATUS>' and world.sent[-1][0] == world.now)
+    world.hub.focusers[1].homed = True
+    world.run(0.004)
+    world.hub.focusers[1].homed = False
+    for _ in range(100):
+        world.run(0.001)
+        assert world.view(1).status == FocuserStatus.Error
+    assert stop.outcome is Outcome.DONE

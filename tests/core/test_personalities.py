@@ -109,6 +109,37 @@ def test_moves_end_where_they_were_sent(moving_world: World, kind: Kind) -> None
         assert world.view(channel).current_steps == 29900
 
 
+def test_a_target_that_takes_more_digits_than_the_hub_knows_is_refused_in_words() -> None:
+    world = World(hub={'personality': 'pre-release', 'max_pos': '150000', 'speed': '5000'}).connected()
+    assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
+    assert world.do(MoveFocuser(1, 29000)) is Outcome.FAILED
+    assert 'ER=1' in (world.view(1).failure or '')
+    assert world.do(MoveFocuser(1, -100)) is Outcome.DONE
+
+
+def test_a_stop_of_a_channel_that_is_not_there_does_not_keep_the_other_one_from_its_work() -> None:
+    world = World(hub={'personality': 'thirdlynx', 'speed': '5000'}).connected()
+    assert world.do(Stop(2)) is Outcome.FAILED
+    world.run(20)
+    for _ in range(100):
+        world.run(1)
+        assert world.view(1).status == IDLE
+    assert world.do(MoveFocuser(1, 1000)) is Outcome.DONE
+    assert world.do(Inquire()) is Outcome.DONE
+    assert world.controller.hub is not None
+
+
+def test_a_stop_of_a_channel_that_has_died_does_not_keep_the_other_one_from_its_work() -> None:
+    world = World(hub={'speed': '5000'}).connected()
+    world.hub.variants.thirdlynx = True
+    assert world.do(Stop(2)) is Outcome.FAILED
+    world.run(20)
+    for _ in range(100):
+        world.run(1)
+        assert world.view(1).status == IDLE
+    assert world.do(MoveFocuser(1, 1000)) is Outcome.DONE
+
+
 def test_a_move_beyond_the_limits_is_refused_and_not_sent(world: World, kind: Kind) -> None:
     assert world.do(MoveFocuser(1, 30001)) is Outcome.OUTSIDE_LIMITS
     assert world.requests(b'MA') == []

@@ -309,3 +309,18 @@ def test_a_stop_of_a_channel_that_has_not_answered_for_long_goes_out_at_once() -
     assert stop.waited_s <= 4.5
     world.until(lambda: move.outcome is not None)
     assert move.outcome is Outcome.DONE
+
+
+def test_stops_one_after_another_do_not_keep_the_caller_of_a_move_waiting() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 20000))
+    world.run(1)
+    world.faults.mute(world.now + 60)
+    for moment_s in range(0, 60, 3):
+        world.after(moment_s, lambda: world.ask(Stop(1)))
+    world.until(lambda: move.outcome is not None)
+    assert move.outcome is Outcome.FAILED
+    assert move.waited_s < 5
+    world.run(80)
+    assert not world.hub.focusers[1].moving
+    assert world.view(1).status == FocuserStatus.Idle

@@ -80,20 +80,28 @@ bare() {
     PATH=$("$python" -c 'import sys; print(sys.base_prefix)')/bin:/usr/sbin:/usr/bin:/sbin:/bin
 }
 
-# A machine on which everything is installed, with a hub that is connected
+# observatory [OPTIONS]: a machine on which everything is installed, with a hub that is connected
 observatory() {
     PATH=${python%/*}:/usr/sbin:/usr/bin:/sbin:/bin
     ln -s "$clone/focus" "$clone/focusd" /usr/bin/
     install -D -m 644 -t /etc/focusd "$clone/config/clasp.json"
     install -D -m 644 -t /etc/systemd/system "$clone/focusd@.service"
-    hub_on && boot clasp && focus init
+    hub_on "$@" && boot clasp && focus init
 }
 
 # hub_on [OPTIONS]: the hub at the end of the cable, switched on
 hub_on() {
     simulator --link /dev/focuser --control /run/hub.ctl --channels 1,2 --max-pos 112000 --speed 4000 "$@" \
         >/run/hub.log 2>&1 &
+    hub=$!
     wait_until test -S /run/hub.ctl
+}
+
+# hub_off: the hub is taken away
+hub_off() {
+    kill "$hub"
+    wait "$hub"
+    rm -f /run/hub.ctl /dev/focuser
 }
 
 # hub COMMAND: something happens to the hub; it prints nothing

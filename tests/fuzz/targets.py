@@ -14,23 +14,37 @@ from typing import Callable
 
 from warwick.observatory.focuslynx.protocol import (
     MAX_LINE,
+    Change,
     Halt,
     HubError,
     MoveTo,
     ReplyReader,
     Request,
+    SeekHome,
     Sync,
 )
-from warwick.observatory.focuslynx.reports import Configuration, GetConfig, GetStatus, Status
+from warwick.observatory.focuslynx.reports import (
+    Compensation,
+    Configuration,
+    GetCompensation,
+    GetConfig,
+    GetHubInfo,
+    GetStatus,
+    HubInfo,
+    Status,
+)
 from warwick.observatory.focuslynx.simulator.model import Hub
+from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 
 MOST_HELD_BYTES = 128 * 1024
 REQUESTS: tuple[Request, ...] = (GetStatus(1), GetStatus(2), GetConfig(1), GetConfig(2), MoveTo(1, 500), Halt(2),
-                                 Sync(1, 7))
+                                 Sync(1, 7), GetCompensation(1), GetCompensation(2), GetHubInfo(1), SeekHome(1),
+                                 Change(1, 'SCNNWest'), Change(2, 'SCLB005', of_hub=True))
 HUBS: tuple[dict[str, str], ...] = (
     {'channels': '1,2'}, {'type.1': 'OE'}, {'thirdlynx': '1'}, {'wifi': '1', 'channels': '1,2', 'sccp_no_set': '1'},
     {'channels': '1,2', 'ma_over_limit': 'clamp', 'ma_while_moving': 'error', 'no_gettci': '1'},
-    {'channels': '1,2', 'type.2': 'OB', 'ramp': '0.3', 'start_latency': '0.2', 'backlash': '1', 'tcomp': '1'})
+    {'channels': '1,2', 'type.2': 'OB', 'ramp': '0.3', 'start_latency': '0.2', 'backlash': '1', 'tcomp': '1'},
+    *({'personality': name, 'channels': '1,2'} for name in PERSONALITIES))
 
 
 class Broken(AssertionError):
@@ -82,6 +96,12 @@ def _check_reply(request: Request, reply: object) -> None:
         require(isinstance(reply, Configuration), f'{reply!r} to {request}')
         assert isinstance(reply, Configuration)
         require(reply.max_counts >= 0 and reply.nickname.isprintable(), f'{reply!r}')
+    elif isinstance(request, GetCompensation):
+        require(isinstance(reply, Compensation), f'{reply!r} to {request}')
+        assert isinstance(reply, Compensation)
+        require(len(reply.intercepts) == 5, f'{reply!r}')
+    elif isinstance(request, GetHubInfo):
+        require(isinstance(reply, HubInfo), f'{reply!r} to {request}')
     else:
         require(reply in request.words, f'{reply!r} to {request}')
 
@@ -107,14 +127,20 @@ def simulator(data: bytes) -> None:
     # The first power-up may note a new reference of the temperature compensation
     state = Hub(memory=hub.to_state()).to_state()
     require(Hub(memory=state).to_state() == state, 'the memory does not survive a power cycle')
-    for request in (GetStatus(1), GetConfig(1)):
+    requests: tuple[Request, ...] = (GetStatus(1), GetConfig(1), GetHubInfo(1))
+    for request in requests + (() if hub.variants.no_gettci else (GetCompensation(1),)):
         reply = ReplyReader(request).feed(hub.receive(request.encode(), 1e5))
         _check_reply(request, reply)
         if isinstance(reply, Status):
             require(reply.counts == hub.focusers[1].position, 'the driver reads another position')
         if isinstance(reply, Configuration):
             require(reply.nickname == hub.focusers[1].memory.nickname.strip(), 'the driver reads another nickname')
+            require(reply.coefficients == hub.focusers[1].memory.tempco, 'the driver reads other coefficients')
             require(reply.max_counts == hub.focusers[1].memory.max_pos, 'the driver reads another range')
+        if isinstance(reply, Compensation):
+            require(reply.intercepts == hub.focusers[1].memory.tempin, 'the driver reads other intercepts')
+        if isinstance(reply, HubInfo):
+            require(reply.firmware == hub.variants.firmware, 'the driver reads another firmware')
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {'reader': reader, 'simulator': simulator}

@@ -7,7 +7,8 @@ import argparse
 import sys
 from functools import partial
 
-from tests.nights.night import Event, Night, events, shorten
+from tests.nights.night import Night
+from tests.nights.plan import Event, events, shorten
 from tests.nights.play import complaint, play
 
 

@@ -9,10 +9,23 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from warwick.observatory.focuslynx import channel, controller, exchange, halting, orders, settings, task, traffic, view
+from warwick.observatory.focuslynx import (
+    channel,
+    controller,
+    exchange,
+    halting,
+    orders,
+    settings,
+    standing,
+    task,
+    traffic,
+    view,
+)
+from warwick.observatory.focuslynx.change import Setting
 from warwick.observatory.focuslynx.commands import Outcome
+from warwick.observatory.focuslynx.homing import Homing
 from warwick.observatory.focuslynx.motion import Move
-from warwick.observatory.focuslynx.protocol import HubError, MoveTo, ReplyReader, Request
+from warwick.observatory.focuslynx.protocol import HubError, MoveTo, ReplyReader, Request, SeekHome
 from warwick.observatory.focuslynx.reports import Status
 from warwick.observatory.focuslynx.task import Phase
 
@@ -136,12 +149,58 @@ def only_one_motor_is_secured() -> Patches:
     return [(controller.Controller, '_secure', secure)]
 
 
+def homing_without_answer_is_begun_again() -> Patches:
+    def failed_exchange(self: Homing, request: Request, error: HubError, now: float) -> None:
+        if isinstance(request, SeekHome):
+            self.phase = Phase.SEND
+        else:
+            real(self, request, error, now)
+
+    real = Homing.failed_exchange
+    return [(Homing, 'failed_exchange', failed_exchange)]
+
+
+def a_change_is_done_when_the_hub_says_set() -> Patches:
+    def accepted(self: Setting, now: float) -> None:
+        self._end(Outcome.DONE, 'info', 'done')
+
+    def failed_exchange(self: Setting, request: Request, error: HubError, now: float) -> None:
+        self._end(Outcome.DONE, 'info', 'done')
+
+    return [(Setting, 'accepted', accepted), (Setting, 'failed_exchange', failed_exchange)]
+
+
+def a_focuser_that_is_not_homed_is_taken_for_idle() -> Patches:
+    return [(standing.Standing, '_unhomed', False)]
+
+
+def a_correction_is_taken_for_the_end_of_a_move() -> Patches:
+    def follow(self: Move, status: Status, at: float, now: float) -> None:
+        if self._compensated and not status.moving and status.counts != self._start_counts:
+            self._end(Outcome.DONE, 'info', 'done')
+        else:
+            real(self, status, at, now)
+
+    real = Move._follow
+    return [(Move, '_follow', follow)]
+
+
+def an_overshoot_may_pass_the_limit() -> Patches:
+    def max_steps(self: settings.Scale) -> int:
+        return min(self.soft_step_limits[1], self.zero_counts - 1)
+
+    return [(settings.Scale, 'max_steps', property(max_steps))]
+
+
 MUTATIONS: dict[str, Callable[[], Patches]] = {function.__name__: function for function in (
     first_rest_ends_a_move, a_move_without_answer_is_sent_again, a_limit_is_off_by_one,
     a_wake_up_is_lost, a_halt_waits_its_turn, a_poll_goes_before_the_halt,
     a_late_reply_is_taken_for_that_of_the_other_channel, old_reports_are_believed, a_failed_move_is_not_halted,
     a_motion_that_lost_its_supervision_is_forgotten, a_lost_link_is_not_opened_again, any_rest_is_the_target,
-    settings_are_read_only_once, a_caller_is_not_told_of_a_lost_link, only_one_motor_is_secured)}
+    settings_are_read_only_once, a_caller_is_not_told_of_a_lost_link, only_one_motor_is_secured,
+    homing_without_answer_is_begun_again, a_change_is_done_when_the_hub_says_set,
+    a_focuser_that_is_not_homed_is_taken_for_idle, a_correction_is_taken_for_the_end_of_a_move,
+    an_overshoot_may_pass_the_limit)}
 
 
 @contextlib.contextmanager

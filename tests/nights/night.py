@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nights of operation in simulated time: a seed becomes clients, faults and their moments, and nothing may go wrong.
-
-`events(seed)` is the plan of a night, `Night` plays a plan and checks the invariants at every step, `shorten` finds a
-smaller plan that fails in the same way.
+"""Nights of operation in simulated time: a seed becomes a site, clients, faults and their moments, and nothing may go
+wrong. `Night` plays a plan and checks the invariants at every step, against the truth of the simulated hub.
 """
 
 from __future__ import annotations
 
 import math
-import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from tests.core.world import Caller, World
+from tests.core.world import Caller
+from tests.nights.happenings import Happenings
+from tests.nights.plan import Event, events, site
+from warwick.observatory.focuslynx.change import FACTORY_TYPE
 from warwick.observatory.focuslynx.commands import (
-    Command,
+    Configure,
     Connect,
     Disconnect,
+    Home,
     Inquire,
     MoveFocuser,
     Outcome,
@@ -26,299 +27,127 @@ from warwick.observatory.focuslynx.commands import (
 )
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.controller import Controller
+from warwick.observatory.focuslynx.hub_settings import SLOTS, Value, has_home_switch
 from warwick.observatory.focuslynx.orders import CONFIG_MAX_AGE_S
-from warwick.observatory.focuslynx.settings import Settings
+from warwick.observatory.focuslynx.simulator.focuser import Focuser, Phase
+from warwick.observatory.focuslynx.standing import UNHOMED
+from warwick.observatory.focuslynx.traffic import HALT_PATIENCE_S
+from warwick.observatory.focuslynx.view import ChannelView
 
-NIGHT_S = 8 * 3600.0
-
-COMMANDS = ('move', 'move to a limit', 'offset', 'zero', 'stop', 'init', 'kill', 'end', 'stop during a move',
-            'move both')
-FAULTS = ('mute', 'lose replies', 'lose requests', 'garble', 'cut', 'double', 'noise', 'delay', 'drip', 'unplug',
-          'power cut', 'jam', 'lose steps', 'hand', 'halt by hand', 'probe', 'setting', 'range', 'start late', 'babble',
-          'dead channel', 'refuse', 'late replies to a move')
+JUST_NOW_S = 5.0
+"""Between a report and the news of it something else may have begun, that nobody can know of yet."""
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something that a client does or that goes wrong, `at` seconds after the beginning of the night."""
-
-    at: float
-    what: str
-    channel: int
-    amount: float   # 0 to 1; what it means is a matter of the event
-
-    def __str__(self) -> str:
-        return f'{self.at:10.3f} s  {self.what:20} channel {self.channel}  {self.amount:.6f}'
-
-
-def settings(seed: int) -> Settings:
-    """The configuration of a night: sites differ in their paces and timeouts."""
-    chance = random.Random(seed + 0.5)
-    return Settings(
-        soft_step_limits=chance.choice([(-30000, 30000), (-50000, 50000), (-500, 20000)]),
-        idle_loop_delay_s=chance.choice([120.0, 300.0, 600.0]),
-        moving_loop_delay_s=chance.choice([0.25, 0.5, 1.0]),
-        serial_timeout_s=chance.choice([0.3, 1.0, 2.0]),
-        move_timeout_s=chance.choice([20.0, 60.0]),
-        home_reset_timeout_s=chance.choice([2.0, 5.0]))
-
-
-def events(seed: int) -> list[Event]:
-    """The plan of a night. Events come in bursts: trouble begins in the middle of something else."""
-    chance = random.Random(seed)
-    plan = [Event(1.0, 'init', 1, 0.0)]
-    at = 5.0
-    while True:
-        at += chance.expovariate(1 / 600.0)
-        if at > NIGHT_S:
-            return plan
-        moment = at
-        for _ in range(chance.randint(1, 6)):
-            what = chance.choice(COMMANDS if chance.random() < 0.6 else FAULTS)
-            plan.append(Event(round(moment, 6), what, chance.randint(1, 2), round(chance.random(), 6)))
-            moment += chance.choice([0.0, 0.001, 0.02, 0.1, 0.5, 2.0, 6.0]) * chance.random()
+MOVES_LIMITS = ('backlash', 'backlash_steps', 'max_position', 'device_type', 'reset')
 
 
 class Violation(AssertionError):
     """An invariant does not hold."""
 
 
-class Night(World):
-    """Plays the events of a night and checks what must always be true, against the truth of the simulated hub."""
+class Kept(NamedTuple):
+    """What the hub keeps of a channel that says how it may be moved."""
+
+    max_counts: int
+    overshoot: int
+    homes: bool
+
+
+class Night(Happenings):
+    """Plays the events of a night and checks what must always be true."""
 
     def __init__(self, seed: int, plan: list[Event] | None = None, trace: Callable[[str], None] | None = None,
                  controller: type[Controller] = Controller) -> None:
-        super().__init__(settings(seed), {'max_pos': '100000', 'speed': '2000'}, controller=controller)
-        self.faults.settings.pace = False
-        self.faults.settings.delay = 0.015
-        self.faults.random.seed(seed)
-        self.seed = seed
+        super().__init__(site(seed), seed, trace, controller)
         self.plan = events(seed) if plan is None else plan
-        self.counts: Counter[str] = Counter()
         self.transitions: set[tuple[int, int]] = set()
-        self._trace = trace
-        self._begin = self.now
         self._states = {1: FocuserStatus.Disabled, 2: FocuserStatus.Disabled}
-        self._halt_first: set[int] = set()
         self._in_flight: Counter[tuple[Caller, str]] = Counter()
-        self._range_changes: dict[int, list[tuple[float, int]]] = {1: [], 2: []}
+        self._kept = {n: self._keeps(n) for n in (1, 2)}
+        self._kept_before: dict[int, list[tuple[float, Kept]]] = {1: [], 2: []}
         self._commanded: dict[int, int] = {}
-        self._disturbed_at = {1: -math.inf, 2: -math.inf}
+        self._seeking: set[int] = set()   # channels that seek their home switch because we said so
+        self._unknown_at = {1: self.now, 2: self.now}
+        self._corrected_at = {1: -math.inf, 2: -math.inf}
         self._running_since: dict[int, float | None] = {1: None, 2: None}
+        self._unhomed_since: dict[int, float | None] = {1: None, 2: None}
         self._still_since = {1: self.now, 2: self.now}
         self._where = {n: (self.hub.focusers[n].position, False) for n in (1, 2)}
         self._unwatched_since: dict[int, float | None] = {1: None, 2: None}
-        self._ill_until = -math.inf
-        self._open_callers: deque[Caller] = deque()
-        self._refusals = 0
         self._spoken = 0
         for event in self.plan:
-            self.at(self._begin + event.at, lambda event=event: self._play(event))   # type: ignore[misc]
+            self.at(self._begin + event.at, lambda event=event: self.play(event))   # type: ignore[misc]
 
     def pass_(self) -> None:
         """Live through the night, and through its end. Raises Violation."""
         last = max((event.at for event in self.plan), default=0.0)
-        self.run(min(NIGHT_S, last + 400.0))
-        self._heal()
+        self.run(last + 400.0)
+        self.heal()
         if not self._wanted():
             self._submit(Connect())
-        self._say('the last fault is over')
         patience_s = 20 + 6 * self.settings.serial_timeout_s + self.settings.idle_loop_delay_s \
-            + self.settings.move_timeout_s
-        ready = self.until(lambda: self._all_idle() and not self._open_callers, patience_s)
-        self._require(ready, f'not both channels are Idle {patience_s:g} s after the last fault: '
-                      + ', '.join(f'{n}: {self.view(n).status} {self.view(n).error}' for n in (1, 2)))
-        self._require(not any(self.hub.focusers[n].moving for n in (1, 2)), 'a motor runs though all is Idle')
+            + max(self.settings.move_timeout_s, self.settings.home_timeout_s)
+        ready = self.until(lambda: self._all_settled() and not self._open_callers, patience_s)
+        self._require(ready, f'not all channels are usable {patience_s:g} s after the last fault: {self._told()}')
+        for n in self.site.channels:
+            if self._unhomed(n):
+                self.hub.set(f'speed.{n}', '20000', self.now)
+                self._submit(Home(n))
+                home = self.callers[-1]
+                self.until(lambda: home.outcome is not None)   # noqa: B023
+                self._require(home.outcome is Outcome.DONE, f'channel {n} cannot be homed: {self._told()}')
+        self._require(self._all_idle(), f'not all channels are Idle: {self._told()}')
+        self._require(not any(self.hub.focusers[n].moving for n in self.site.channels),
+                      'a motor runs though all is Idle')
         bound = 30 + 14 * len(self.plan)
         self._require(len(self.log) <= bound, f'{len(self.log)} log lines for {len(self.plan)} events')
 
-    # Events
+    # The truth
 
-    def _play(self, event: Event) -> None:
-        self._say(f'* {event.what} (channel {event.channel}, {event.amount:.3f})')
-        self.counts['commands' if event.what in COMMANDS else 'faults'] += 1
-        self.counts[event.what] += 1
-        getattr(self, '_do_' + event.what.replace(' ', '_'))(event.channel, event.amount)
+    def _keeps(self, channel: int) -> Kept:
+        memory = self.hub.focusers[channel].memory
+        return Kept(memory.max_pos, self.overshoot(channel), has_home_switch(memory.type))
 
-    def _submit(self, command: Command, blocked: bool = True) -> None:
-        """As the daemon does: commands that another one blocks do not come through to the core."""
-        channels = {command.channel} if isinstance(command, (MoveFocuser, SetZero)) else {1, 2}
-        if blocked and not isinstance(command, Stop) and any(
-                isinstance(caller.command, (Connect, Disconnect)) or getattr(caller.command, 'channel', 0) in channels
-                for caller in self._open_callers if not isinstance(caller.command, Stop)):
-            return
-        if isinstance(command, Stop) and self.port_open and self.view(command.channel).status != FocuserStatus.Disabled:
-            self._halt_first.add(command.channel)
-        caller = Caller(command, self.now)
-        self.callers.append(caller)
-        self._open_callers.append(caller)
-        self.controller.submit(command, caller, self.now)
+    def _note_what_is_kept(self, channel: int) -> None:
+        kept = self._keeps(channel)
+        if kept != self._kept[channel]:
+            self._kept_before[channel].append((self.now, self._kept[channel]))
+            self._kept[channel] = kept
 
-    def _do_move(self, channel: int, amount: float) -> None:
-        self._submit(MoveFocuser(channel, int((amount - 0.5) * 70000)))
+    def _kept_lately(self, channel: int, within_s: float = CONFIG_MAX_AGE_S + 10.0) -> list[Kept]:
+        """What the channel keeps, and kept: a change is known when the settings are read again."""
+        before = [kept for at, kept in self._kept_before[channel] if self.now - at <= within_s]
+        return [self._kept[channel], *before]
 
-    def _limits(self, max_counts: int) -> tuple[int, int]:
-        """Lowest and highest step that may be commanded."""
-        low, high = self.settings.soft_step_limits
-        return max(low, 1 - max_counts // 2), min(high, max_counts // 2 - 1)
-
-    def _do_move_to_a_limit(self, channel: int, amount: float) -> None:
-        low, high = self._limits(self.hub.focusers[channel].memory.max_pos)
-        self._submit(MoveFocuser(channel, [low - 1, low, high, high + 1][int(amount * 4)]))
-
-    def _do_end(self, channel: int, amount: float) -> None:
-        """As at the end of the process: nothing blocks it. Another one begins after a while."""
-        self._submit(Disconnect(), blocked=False)
-        self.after(3 + amount * 5, lambda: self._submit(Connect()))
-
-    def _do_offset(self, channel: int, amount: float) -> None:
-        self._submit(MoveFocuser(channel, int((amount - 0.5) * 2000), offset=True))
-
-    def _do_zero(self, channel: int, amount: float) -> None:
-        self._submit(SetZero(channel))
-
-    def _do_stop(self, channel: int, amount: float) -> None:
-        self._submit(Stop(channel))
-
-    def _do_init(self, channel: int, amount: float) -> None:
-        self._submit(Connect())
-
-    def _do_kill(self, channel: int, amount: float) -> None:
-        self._submit(Disconnect())
-        if amount < 0.8:   # nights without a connection teach little
-            self.after(amount * 5, lambda: self._submit(Connect()))
-
-    def _do_stop_during_a_move(self, channel: int, amount: float) -> None:
-        self._do_move(channel, amount)
-        self.after(amount * 3, lambda: self._submit(Stop(channel)))
-
-    def _do_move_both(self, channel: int, amount: float) -> None:
-        self._do_move(1, amount)
-        self._do_move(2, 1 - amount)
-
-    # Faults
-
-    def _ill(self, seconds: float) -> None:
-        """The link or the hub is not itself for so long."""
-        self._ill_until = max(self._ill_until, self.now + seconds)
-
-    def _disturb(self, channel: int | None = None) -> None:
-        for n in (1, 2) if channel is None else (channel,):
-            self._disturbed_at[n] = self.now
-
-    def _do_mute(self, channel: int, amount: float) -> None:
-        seconds = 40 * amount ** 3
-        self._ill(seconds)
-        self.faults.mute(self.now + seconds)
-
-    def _do_lose_replies(self, channel: int, amount: float) -> None:
-        self.faults.mute_next = 1 + int(amount * 5)
-
-    def _do_lose_requests(self, channel: int, amount: float) -> None:
-        self.faults.lose_requests = 1 + int(amount * 5)
-
-    def _do_garble(self, channel: int, amount: float) -> None:
-        self.faults.garble = 1 + int(amount * 5)
-
-    def _do_cut(self, channel: int, amount: float) -> None:
-        self.faults.cut = 1 + int(amount * 5)
-
-    def _do_double(self, channel: int, amount: float) -> None:
-        self.faults.double = 1 + int(amount * 5)
-
-    def _do_noise(self, channel: int, amount: float) -> None:
-        self.faults.garbage = 1 + int(amount * 5)
-
-    def _do_delay(self, channel: int, amount: float) -> None:
-        self.faults.settings.delay = 3 * amount
-        self._ill(10 * amount)
-        self.after(10 * amount, lambda: setattr(self.faults.settings, 'delay', 0.015))
-
-    def _do_drip(self, channel: int, amount: float) -> None:
-        self.faults.settings.drip = 0.05 * amount
-        self._ill(10 * amount)
-        self.after(10 * amount, lambda: setattr(self.faults.settings, 'drip', 0.0))
-
-    def _do_unplug(self, channel: int, amount: float) -> None:
-        self._ill(20 * amount)
-        self.faults.unplug(replug_at=self.now + 20 * amount)
-
-    def _do_power_cut(self, channel: int, amount: float) -> None:
-        self._disturb()
-        self._ill(15 * amount)
-        self.hub.power_off(self.now, 15 * amount)
-
-    def _do_jam(self, channel: int, amount: float) -> None:
-        self.hub.focusers[channel].jam()
-        self.after(30 * amount, lambda: self.hub.unjam(channel, self.now))
-
-    def _do_lose_steps(self, channel: int, amount: float) -> None:
-        self.hub.focusers[channel].slip(int(amount * 50))
-
-    def _do_hand(self, channel: int, amount: float) -> None:
-        self._disturb(channel)
-        if not self.hub.focusers[channel].homing:
-            self.hub.hand(channel, int((amount - 0.5) * 4000), self.now)
-
-    def _do_halt_by_hand(self, channel: int, amount: float) -> None:
-        self._disturb(channel)
-        self.hub.receive(b'<F%dHALT>' % channel, self.now, port=7)
-
-    def _do_probe(self, channel: int, amount: float) -> None:
-        self.hub.set(f'probe.{channel}', 'NP' if amount < 0.7 else '-@1.6', self.now)
-        self.after(60 * amount, lambda: self.hub.set(f'probe.{channel}', '12.5', self.now))
-
-    def _do_setting(self, channel: int, amount: float) -> None:
-        self.hub.set(f'backlash.{channel}', '1', self.now)
-        self.after(60 * amount, lambda: self.hub.set(f'backlash.{channel}', '0', self.now))
-
-    def _do_range(self, channel: int, amount: float) -> None:
+    def _unhomed(self, channel: int) -> bool:
         focuser = self.hub.focusers[channel]
+        return has_home_switch(focuser.memory.type) and not focuser.homed
+
+    def _value(self, channel: int, key: str) -> Value:
+        """A setting of the hub, as its memory has it."""
+        focuser = self.hub.focusers[channel]
+        memory, slot = focuser.memory, SLOTS.find(key[-1].upper())
+        if key.startswith('coefficient_'):
+            return memory.tempco[slot]
+        if key.startswith('intercept_'):
+            return memory.tempin[slot]
+        stored = self.hub.variants.tcomp_line == 'stored'
+        factory = memory.type == FACTORY_TYPE and not (memory.backlash or memory.tcomp or memory.tc_at_start)
+        values: dict[str, Value] = {
+            'nickname': memory.nickname, 'backlash': memory.backlash, 'backlash_steps': memory.backlash_steps,
+            'temperature_compensation': memory.tcomp if stored else focuser.tc_on,
+            'compensation_at_start': memory.tc_at_start, 'compensation_mode': memory.tc_mode,
+            'led': self.hub.memory.led, 'reverse': memory.reverse, 'step_size': memory.step_size,
+            'max_position': memory.max_pos, 'device_type': memory.type, 'reset': 'defaults' if factory else 'others'}
+        return values[key]
+
+    def _runs_for_us(self, focuser: Focuser) -> bool:
+        """Whether the motor does what we have commanded."""
         if not focuser.moving:
-            self._disturb(channel)
-            self._range_changes[channel].append((self.now, focuser.memory.max_pos))
-            self.hub.set(f'max_pos.{channel}', str(max(focuser.position, 60001 + int(60000 * amount))), self.now)
-
-    def _do_start_late(self, channel: int, amount: float) -> None:
-        self.hub.set(f'start_latency.{channel}', f'{3 * amount:.3f}', self.now)
-        self.after(60, lambda: self.hub.set(f'start_latency.{channel}', '0', self.now))
-
-    def _do_babble(self, channel: int, amount: float) -> None:
-        self._ill(2)
-        for n in range(20):
-            self.after(0.1 * n, self._babble)
-
-    def _babble(self) -> None:
-        if self.port_open:
-            self._line.say(b'$GPRMC,,,*00\r\n', self.now)
-
-    def _do_dead_channel(self, channel: int, amount: float) -> None:
-        self.hub.variants.thirdlynx = True
-        self.after(60 * amount, lambda: setattr(self.hub.variants, 'thirdlynx', False))
-
-    def _do_refuse(self, channel: int, amount: float) -> None:
-        self._refusals = 1 + int(amount * 3)
-
-    def _do_late_replies_to_a_move(self, channel: int, amount: float) -> None:
-        self._ill(4)
-        self._do_move(channel, amount)
-        self.after(0.01 + 0.05 * amount, lambda: setattr(
-            self.faults.settings, 'delay', self.settings.serial_timeout_s * (0.8 + 2 * amount)))
-        self.after(3 * (1 - amount) + 0.5, lambda: setattr(self.faults.settings, 'delay', 0.015))
-
-    def _heal(self) -> None:
-        delay = 0.015
-        self.faults.clear()
-        self.faults.settings.delay = delay
-        self.hub.variants.thirdlynx = False
-        self._refusals = 0
-        if not self.hub.powered:
-            self.hub.power_on(self.now)
-        for n in (1, 2):
-            self.hub.set(f'backlash.{n}', '0', self.now)
-            self.hub.set(f'probe.{n}', '12.5', self.now)
-            self.hub.set(f'start_latency.{n}', '0', self.now)
-            self.hub.unjam(n, self.now)
+            return False
+        goal = focuser._final if focuser.phase is Phase.BLC_OUT else focuser.target
+        to_our_target = focuser.phase in (Phase.MOVE, Phase.BLC_OUT) and goal == self._commanded.get(focuser.channel)
+        return to_our_target or focuser.channel in self._seeking
 
     # What has to be true
 
@@ -329,170 +158,284 @@ class Night(World):
     def _wanted(self) -> bool:
         return any(self.view(n).status != FocuserStatus.Disabled for n in (1, 2))
 
-    @property
-    def _spoilt(self) -> bool:
-        """Whether the next exchanges are going to fail."""
-        faults = self.faults
-        return bool(faults.mute_next + faults.lose_requests + faults.garble + faults.cut + faults.garbage
-                    or self.hub.variants.thirdlynx)
+    def _all_settled(self) -> bool:
+        """Whether every channel is Idle, or waits to be homed."""
+        return all(self.view(n).error == UNHOMED if self._unhomed(n) else self.view(n).status == FocuserStatus.Idle
+                   for n in self.site.channels)
 
     def _all_idle(self) -> bool:
-        return all(self.view(n).status == FocuserStatus.Idle for n in (1, 2))
+        return all(self.view(n).status == FocuserStatus.Idle for n in self.site.channels)
 
-    def _say(self, text: str) -> None:
-        if self._trace is not None:
-            self._trace(f'{self.now - self._begin:12.4f}  {text}')
+    def _told(self) -> str:
+        return ', '.join(f'{n}: {FocuserStatus.label(self.view(n).status)} {self.view(n).error or ""}'
+                         for n in self.site.channels)
+
+    # Requests
 
     def wrote(self, data: bytes) -> bytes:
         """A request goes out: is it allowed?"""
         self._say(f'  C: {data!r}')
-        channel, text = int(data[2:3]), data[3:-1].decode('ascii')
-        if channel in self._halt_first:
+        target, text = data[2:3], data[3:-1].decode('ascii')
+        if self._halt_first:
             self._require(text == 'HALT', f'{data!r} went out before the HALT of an accepted stop')
-            self._halt_first.discard(channel)
+            self._halt_first.pop(int(target), None)
+        if text in ('GETSTATUS', 'GETCONFIG', 'HALT'):
+            return data
+        channels = (1, 2) if target == b'H' else (int(target),)
+        for n in channels:
+            self._note_what_is_kept(n)
         if text.startswith('MA'):
-            self._check_motion(channel, int(text[2:]), 'MA', MoveFocuser)
+            self._check_move(channels[0], int(text[2:]))
             if self._refusals:
                 self._refusals -= 1
-                return b'<F1MA1>'   # the hub refuses it for its five missing digits
+                return b'<F1MA1>'   # the hub refuses it for its missing digits
         elif text.startswith('SCCP'):
-            self._check_motion(channel, int(text[4:]), 'SCCP', SetZero)
+            self._count(channels, 'SCCP', SetZero)
+            middles = [kept.max_counts // 2 for kept in self._kept_lately(channels[0])]
+            self._require(int(text[4:]) in middles, f'{text} is not the middle')
+        elif text == 'HOME':
+            self._check_home(channels[0])
+        elif text == 'GETHUBINFO':
+            self._require(self._somebody(Inquire), f'{data!r} without an inquiry')
+        elif text == 'GETTCI':
+            self._require(self._somebody(Inquire) or self._somebody(Configure), f'{data!r} without a question')
         else:
-            self._require(text in ('GETSTATUS', 'GETCONFIG', 'HALT'), f'{data!r} is never asked for')
+            self._check_change(channels, text)
         return data
 
-    def _ranges(self, channel: int, within_s: float = CONFIG_MAX_AGE_S + 10.0) -> list[int]:
-        """Every Max Pos that the channel had lately."""
-        changes = self._range_changes[channel]
-        return [self.hub.focusers[channel].memory.max_pos] + [
-            before for at, before in changes if self.now - at <= within_s]
+    def _somebody(self, kind: type) -> bool:
+        return any(isinstance(caller.command, kind) for caller in self._open_callers)
 
-    def _check_motion(self, channel: int, counts: int, word: str, kind: type) -> None:
+    def _count(self, channels: tuple[int, ...], word: str, kind: type, most: int = 2) -> Caller:
+        """Who wants a request that sets something in motion or changes something: one caller, a few times at most."""
         callers = [caller for caller in self._open_callers
-                   if isinstance(caller.command, kind) and getattr(caller.command, 'channel', 0) == channel]
-        self._require(len(callers) == 1, f'{word} to {counts} without a command')
-        self._in_flight[callers[0], word] += 1
-        self._require(self._in_flight[callers[0], word] <= 2, f'{word} was sent a third time')
-        # A change is known when the settings are read again, a bounded time later.
-        ranges = self._ranges(channel)
-        if word == 'SCCP':
-            self._require(counts in [max_counts // 2 for max_counts in ranges], f'SCCP {counts} is not the middle')
-        else:
-            self._commanded[channel] = counts
-            allowed = any(low <= counts - max_counts // 2 <= high
-                          for max_counts in ranges for low, high in [self._limits(max_counts)])
-            self._require(allowed, f'MA {counts} is outside the limits')
-            focuser = self.hub.focusers[channel]
-            if focuser.moving and focuser.target == counts and self._in_flight[callers[0], word] == 2:
-                self._require(False, 'MA was repeated although the first one was being carried out')
+                   if isinstance(caller.command, kind) and getattr(caller.command, 'channel', 0) in channels
+                   and (not isinstance(caller.command, Configure)
+                        or caller.command.setting.setter(caller.command.value) == word)]
+        self._require(bool(callers), f'{word} without a command')
+        caller = min(callers, key=lambda caller: self._in_flight[caller, word])   # two may set the LED alike
+        self._in_flight[caller, word] += 1
+        self._require(self._in_flight[caller, word] <= most, f'{word} was sent once too often')
+        return caller
+
+    def _check_move(self, channel: int, counts: int) -> None:
+        caller = self._count((channel,), 'MA', MoveFocuser)
+        allowed = any(low <= counts - kept.max_counts // 2 <= high for kept in self._kept_lately(channel)
+                      for low, high in [self.limits(kept.max_counts, kept.overshoot)])
+        self._require(allowed, f'MA {counts} is outside the limits')
+        focuser = self.hub.focusers[channel]
+        if self._in_flight[caller, 'MA'] == 2 and self._commanded.get(channel) == counts:
+            self._require(not self._runs_for_us(focuser), 'MA was repeated although the first was being carried out')
+        unhomed = self._unhomed_since[channel]
+        self._require(unhomed is None or self.now - unhomed < JUST_NOW_S, 'MA to a focuser that is not homed')
+        self._commanded[channel] = counts
+
+    def _check_home(self, channel: int) -> None:
+        caller = self._count((channel,), 'HOME', Home)
+        self._require(any(kept.homes for kept in self._kept_lately(channel)), 'HOME to a focuser without a switch')
+        if self._in_flight[caller, 'HOME'] == 2:
+            self._require(channel not in self._seeking, 'HOME was repeated although the first was being carried out')
+        self._seeking.add(channel)
+
+    def _check_change(self, channels: tuple[int, ...], text: str) -> None:
+        command = self._count(channels, text, Configure).command
+        assert isinstance(command, Configure)
+        if command.setting.dangerous:
+            self._count(channels, text, Configure, most=2)   # counted twice, so sent once
+        focuser = self.hub.focusers[command.channel]
+        self._require(not (command.setting.at_rest and self._runs_for_us(focuser)),
+                      f'{text} was sent while the motor runs')
+        if command.setting.restarts:
+            for n in (1, 2) if self.hub.variants.restarts == 'hub' else channels:
+                self._disturb(n)
+                self._tampered_at[n] = self.now
+            self._ill(self.hub.variants.restart + 1)
+
+    # Outcomes
 
     def resolved(self, caller: Caller, outcome: Outcome) -> None:
         """A caller is told: is it true, and in time?"""
         self._say(f'  {caller.command} -> {outcome.name} after {self.now - caller.at:.3f} s')
         self._open_callers.remove(caller)
-        if isinstance(caller.command, Stop) and outcome is not Outcome.DONE:
-            self._halt_first.discard(caller.command.channel)
         command, waited_s = caller.command, self.now - caller.at
-        bound_s = 5.0
-        if isinstance(command, MoveFocuser):
-            bound_s += self.settings.move_timeout_s
-        elif isinstance(command, SetZero):
-            bound_s += self.settings.home_reset_timeout_s
-        self._require(waited_s <= bound_s, f'{command} took {waited_s:.3f} s')
+        self._require(waited_s <= self._patience_s(caller), f'{command} took {waited_s:.3f} s')
+        self.counts[f'{type(command).__name__} {outcome.name}'] += 1
+        if isinstance(command, Stop) and outcome is not Outcome.DONE:
+            self._halt_first.pop(command.channel, None)
         if isinstance(command, Disconnect) and outcome is Outcome.DONE and self.now - 5.0 > self._ill_until:
             for n in (1, 2):
-                ours = self.hub.focusers[n].moving and self.hub.focusers[n].target == self._commanded.get(n)
+                ours = self._runs_for_us(self.hub.focusers[n])
                 self._require(not ours or self._spoilt, f'disconnected, but the motor of channel {n} runs')
-        if outcome is not Outcome.DONE or isinstance(command, (Connect, Disconnect, Inquire)):
+        if isinstance(command, Inquire) and outcome is Outcome.DONE:
+            self._check_inquiry()
+        if isinstance(command, (Connect, Disconnect, Inquire)):
             return
-        # Between the report and the news of it something else may have begun, that nobody can know of yet.
-        if self.now - self._disturbed_at[command.channel] < 5.0:
-            return
-        focuser = self.hub.focusers[command.channel]
-        self._require(not focuser.moving, f'{command} is done, but the motor runs')
-        view = self.controller.views(self.now)[command.channel]
-        middles = [max_counts // 2 for max_counts in self._ranges(command.channel, waited_s + CONFIG_MAX_AGE_S + 10)]
+        if outcome is Outcome.DONE:
+            self._check_done(command)
+        lately = self._kept_lately(command.channel, 2 * self._idle_s + CONFIG_MAX_AGE_S)
+        if isinstance(command, (Home, SetZero)) and outcome is Outcome.NOT_SUPPORTED:
+            self._require(isinstance(command, SetZero) in [kept.homes for kept in lately],
+                          f'{command} is refused for want of what the focuser has')
+        elif isinstance(command, MoveFocuser) and outcome is Outcome.OUTSIDE_LIMITS and not command.offset:
+            within = all(low <= command.steps <= high for kept in lately
+                         for low, high in [self.limits(kept.max_counts, kept.overshoot)])
+            self._require(not within, f'{command} is within the limits')
+
+    def _patience_s(self, caller: Caller) -> float:
+        """How long a caller may have to wait."""
+        command = caller.command
         if isinstance(command, MoveFocuser):
+            return 5.0 + self.settings.move_timeout_s
+        if isinstance(command, SetZero):
+            return 5.0 + self.settings.home_reset_timeout_s
+        if isinstance(command, Home):
+            return 5.0 + self.settings.home_timeout_s
+        if isinstance(command, Configure):
+            return 20.0 if command.setting.restarts else 4.5
+        return 4.5 if isinstance(command, Inquire) else 5.0
+
+    def _check_done(self, command: MoveFocuser | SetZero | Home | Configure | Stop) -> None:
+        """What is reported as done has been done."""
+        channel = command.channel
+        if isinstance(command, Configure):
+            self._check_changed(command)
+            return
+        view = self.controller.views(self.now)[channel]
+        if isinstance(command, MoveFocuser):
+            self._require(command.offset or view.current_steps == command.steps, f'{command} is done at another place')
+        focuser = self.hub.focusers[channel]
+        if focuser.phase is Phase.TC:
+            self._corrected_at[channel] = self.now
+        if self.now - max(self._disturbed_at[channel], self._corrected_at[channel]) < JUST_NOW_S:
+            return
+        self._require(not focuser.moving, f'{command} is done, but the motor runs')
+        middles = [kept.max_counts // 2 for kept in self._kept_lately(channel, self._patience_s(
+            Caller(command, self.now)) + CONFIG_MAX_AGE_S + 10)]
+        if isinstance(command, (MoveFocuser, Home)):
             self._require(any(view.current_steps == focuser.position - middle for middle in middles),
                           f'{command} is done at {view.current_steps}, the focuser is at {focuser.position}')
-            self._require(command.offset or view.current_steps == command.steps, f'{command} is done at another place')
         elif isinstance(command, SetZero):
-            in_the_middle = focuser.position in middles and view.current_steps == 0
+            unplugged = view.status == FocuserStatus.Disconnected
+            in_the_middle = focuser.position in middles and (view.current_steps == 0 or unplugged)
             self._require(in_the_middle, 'zero is done, but not in the middle')
+        if isinstance(command, Home):
+            self._require(focuser.homed and view.homed is True, 'homing is done, but the switch was not found')
+
+    def _check_changed(self, command: Configure) -> None:
+        channel, key = command.channel, command.setting.key
+        self.counts[f'{key} changed'] += 1
+        restarted = command.setting.restarts
+        if not restarted and self.now - self._tampered_at[channel] < JUST_NOW_S:
+            return
+        value = self._value(channel, key)
+        self._require(value == command.value, f'{key} is reported to be {command.value} now, but it is {value}')
+        if key in MOVES_LIMITS:
+            self._note_what_is_kept(channel)
+            self._kept_before[channel].clear()   # what it was before must be forgotten at once
+
+    def _check_inquiry(self) -> None:
+        if self.now - self._ill_until < 10.0 or self._spoilt:
+            return
+        hub = self.controller.hub
+        self._require(hub is not None and hub.firmware == self.hub.variants.firmware, f'the hub is not {hub}')
+        for n in self.site.channels:
+            reports, memory = self.view(n).reports, self.hub.focusers[n].memory
+            if reports is not None and not self.hub.variants.no_gettci and not self._tampered(n) \
+                    and self.now - self._unknown_at[n] > 6.0:   # an inquiry asks those that answered when it began
+                told = reports.compensation
+                truth = (memory.tempin, memory.step_size)
+                self._require(told is not None and (told.intercepts, told.step_size) == truth,
+                              f'channel {n} is not set as {told}')
+
+    def _tampered(self, channel: int) -> bool:
+        return self.now - self._tampered_at[channel] < JUST_NOW_S
+
+    # States
+
+    @property
+    def _idle_s(self) -> float:
+        """How old a report may be that is still believed."""
+        return self.settings.idle_loop_delay_s + self.settings.serial_timeout_s
 
     def happened(self) -> None:
         """At every step: is what is reported true, and is every caller told in time?"""
+        now = self.now
         if self._spoilt:
             self._ill(0.0)
         for caller in self._open_callers:
-            limit_s = 5.0 if not isinstance(caller.command, (MoveFocuser, SetZero)) else \
-                6.0 + self.settings.move_timeout_s
-            self._require(self.now - caller.at <= limit_s, f'nobody answers {caller.command}')
-        views = {n: view.at(self.now) for n, view in self.controller.views(self.now).items()}
-        for n, view in views.items():
+            self._require(now - caller.at <= self._patience_s(caller) + 1.0, f'nobody answers {caller.command}')
+        for n, at in self._halt_first.items():
+            self._require(now - at <= 2 * HALT_PATIENCE_S + 1e-6, f'channel {n} has not been told to halt')
+        views = self.controller.views(now)
+        for n, focuser in self.hub.focusers.items():
+            view = views[n].at(now)
             if view.status != self._states[n]:
                 self.transitions.add((self._states[n], view.status))
                 self._states[n] = view.status
                 self._say(f'  channel {n}: {FocuserStatus.label(view.status)} {view.error or ""}')
-            focuser = self.hub.focusers[n]
-            if not focuser.moving:
-                self._running_since[n] = None
-            elif self._running_since[n] is None:
-                self._running_since[n] = self.now
-            self._check_supervision(n)
-            where = (focuser.position, focuser.moving)
-            if where != self._where[n]:
-                self._where[n], self._still_since[n] = where, self.now
+            if view.reports is None:
+                self._unknown_at[n] = now
+            self._look(focuser)
+            self._check_supervision(focuser)
             if view.status == FocuserStatus.Idle:
-                age_s = self.now - view.as_of
-                allowed_s = self.settings.idle_loop_delay_s + self.settings.serial_timeout_s
-                self._require(age_s <= allowed_s + 1e-6, f'channel {n} is Idle by a report that is {age_s:.3f} s old')
-                since = self._running_since[n]
-                self._require(since is None or self.now - since <= allowed_s + 1e-6,
-                              f'channel {n} is reported Idle while its motor runs')
-                self._require(view.error is None, f'channel {n} is Idle with an error')
-                if not focuser.moving and self._still_since[n] < view.as_of:
-                    ranges = self._ranges(n, age_s + 2 * allowed_s)
-                    steps = [focuser.position - max_counts // 2 for max_counts in ranges]
-                    self._require(view.current_steps in steps, f'channel {n} is reported at {view.current_steps}, '
-                                                               f'but stands at {focuser.position} counts')
-            if view.status < FocuserStatus.Idle:
+                self._check_idle(view, focuser)
+            elif view.status < FocuserStatus.Idle:
                 self._require(view.current_steps is None and bool(view.error), f'channel {n}: numbers without a state')
         if self._trace is not None and len(self.log) > self._spoken:
             for _, line in self.log[self._spoken:]:
                 self._say(f'  log: {line}')
             self._spoken = len(self.log)
 
-    def _check_supervision(self, channel: int) -> None:
+    def _look(self, focuser: Focuser) -> None:
+        """Note what a focuser does, and since when."""
+        n = focuser.channel
+        self._note_what_is_kept(n)
+        if not focuser.moving:
+            self._running_since[n] = None
+        elif self._running_since[n] is None:
+            self._running_since[n] = self.now
+        if focuser.phase is Phase.TC:
+            self._corrected_at[n] = self.now
+        if not focuser.homing:
+            self._seeking.discard(n)
+        if not self._unhomed(n):
+            self._unhomed_since[n] = None
+        elif self._unhomed_since[n] is None:
+            self._unhomed_since[n] = self.now
+        where = (focuser.position, focuser.moving)
+        if where != self._where[n]:
+            self._where[n], self._still_since[n] = where, self.now
+
+    def _check_idle(self, view: ChannelView, focuser: Focuser) -> None:
+        n = focuser.channel
+        age_s, allowed_s = self.now - view.as_of, self._idle_s
+        self._require(age_s <= allowed_s + 1e-6, f'channel {n} is Idle by a report that is {age_s:.3f} s old')
+        since = self._running_since[n]
+        self._require(since is None or self.now - since <= allowed_s + 1e-6,
+                      f'channel {n} is reported Idle while its motor runs')
+        self._require(view.error is None, f'channel {n} is Idle with an error')
+        unhomed = self._unhomed_since[n]
+        if unhomed is not None:
+            known = has_home_switch(view.device_type or '') and unhomed < view.as_of
+            self._require(not known and self.now - unhomed <= 2 * allowed_s, f'channel {n} is Idle and not homed')
+        if not focuser.moving and self._still_since[n] < view.as_of:
+            steps = [focuser.position - kept.max_counts // 2
+                     for kept in self._kept_lately(n, age_s + 2 * allowed_s)]
+            self._require(view.current_steps in steps, f'channel {n} is reported at {view.current_steps}, '
+                                                       f'but stands at {focuser.position} counts')
+
+    def _check_supervision(self, focuser: Focuser) -> None:
         """A motion that was commanded and that nobody waits for any more is halted as soon as the hub can hear it."""
-        focuser = self.hub.focusers[channel]
-        ours = focuser.moving and focuser.target == self._commanded.get(channel) and not focuser.jammed
-        waiting = any(isinstance(caller.command, MoveFocuser) and caller.command.channel == channel
-                      for caller in self._open_callers)
+        n = focuser.channel
+        ours = self._runs_for_us(focuser) and not focuser.jammed
+        waiting = ours and any(isinstance(caller.command, (MoveFocuser, Home)) and caller.command.channel == n
+                               for caller in self._open_callers)
         deaf = not self.port_open or self.now < self._ill_until or self._spoilt
         if not ours or waiting or deaf:
-            self._unwatched_since[channel] = None
-        elif self._unwatched_since[channel] is None:
-            self._unwatched_since[channel] = self.now
-        since = self._unwatched_since[channel]
+            self._unwatched_since[n] = None
+        elif self._unwatched_since[n] is None:
+            self._unwatched_since[n] = self.now
+        since = self._unwatched_since[n]
         limit_s = 6.0 + 3 * self.settings.serial_timeout_s
         self._require(since is None or self.now - since <= limit_s,
-                      f'the motor of channel {channel} has run for {limit_s:g} s since nobody waits for it')
-
-
-def shorten(fails: Callable[[list[Event]], bool], plan: list[Event], tries: int = 300) -> list[Event]:
-    """A smaller plan that still fails: chunks are left out as long as that goes on failing."""
-    size = max(1, len(plan) // 2)
-    while size >= 1 and tries > 0:
-        start, smaller = 0, False
-        while start < len(plan) and tries > 0:
-            shorter = plan[:start] + plan[start + size:]
-            tries -= 1
-            if fails(shorter):
-                plan, smaller = shorter, True
-            else:
-                start += size
-        if not smaller:
-            size //= 2
-    return plan
-
+                      f'the motor of channel {n} has run for {limit_s:g} s since nobody waits for it')

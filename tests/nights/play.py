@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.nights.mutations import mutated
-from tests.nights.night import COMMANDS, FAULTS, Event, Night
+from tests.nights.night import Night
+from tests.nights.plan import COMMANDS, FAULTS, Event
 from warwick.observatory.focuslynx.constants import FocuserStatus
 
 

@@ -11,10 +11,12 @@ import math
 from .change import Setting
 from .commands import Outcome, Sink
 from .constants import FocuserStatus
+from .motion import Move
 from .orders import Orders
 from .protocol import Garbled, Halt, HubError, Refused, Reply, Request
 from .reports import Compensation, Configuration, GetConfig, GetStatus, Status
 from .settings import Settings
+from .standing import UNHOMED
 from .task import Motion, Phase
 
 CONFIG_PACE_S = 5.0
@@ -105,8 +107,8 @@ class Channel(Orders):
 
     @property
     def is_halting(self) -> bool:
-        """Whether a halt is under way, whose looks go before everything but a HALT."""
-        return self._halting is not None
+        """Whether a halt is under way that somebody waits for: its looks go before everything but a HALT."""
+        return self._halting is not None and not self._halting.gave_up
 
     @property
     def is_at_rest(self) -> bool:
@@ -207,6 +209,8 @@ class Channel(Orders):
             self._task.tick(now)
         if self._halting is not None and now >= self._halting.gives_up_at:
             self._lose_patience()
+        elif self._halting is not None and now >= self._halting.motion_until:
+            self._leave_to_the_halt()
         self._settle(now)
         self._log_trouble(now)
 
@@ -216,7 +220,7 @@ class Channel(Orders):
         if self._task is not None:
             times.append(self._task.deadline)
         if self._halting is not None:
-            times.append(self._halting.gives_up_at)
+            times += [self._halting.gives_up_at, self._halting.motion_until]
         return min((when for when in times if when > now), default=math.inf)
 
     def _take_config(self, config: Configuration, sent_at: float, now: float) -> None:
@@ -246,7 +250,7 @@ class Channel(Orders):
 
     def _take_status(self, status: Status, sent_at: float, now: float) -> None:
         self._arrival = None
-        checking = self._task is None or self._task.phase is Phase.CHECK
+        checking = self._task is None or self._task.phase is Phase.CHECK or isinstance(self._task, Setting)
         may_have_moved = self._halting is not None or self._unattended or not checking
         if not self._known.learn_status(status, sent_at, may_have_moved):
             self._poll_due = -math.inf
@@ -261,6 +265,8 @@ class Channel(Orders):
             news = self._known.follow_outside_motion()
             if news is not None:
                 self._log('info' if self._known.compensating else 'warning', news)
+        if isinstance(self._task, Move) and self._unhomed and not status.moving:
+            self._give_up_task(UNHOMED)
         if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):
             self._task.status(status, sent_at, now)
 
@@ -295,8 +301,13 @@ class Channel(Orders):
             self._log('error', f'the hub did not confirm the halt: {self._failure or "the motor still runs"}')
         for ticket in tickets:
             self._sink.resolve(ticket, Outcome.FAILED)
+        self._leave_to_the_halt()
+        if self._known.config is None and not self.motor_may_run:
+            self._halting = None   # a channel that has never answered: there may be none
+
+    def _leave_to_the_halt(self) -> None:
+        """Tell who waits for a motion that it has failed, however often others ask for a stop; it is halted on."""
         if isinstance(self._task, Motion) and self._task.went_out:
             self._task.finish(Outcome.FAILED)
             self._unattended = True
             self._release()
-

@@ -84,7 +84,7 @@ def _run(argv: list[str], program: str) -> tuple[Outcome, Callable[[], str] | No
     with HearingCtrlC():
         pass  # one that came while packages were loaded: nothing has been asked yet
     outcome = run(focusd, *arguments, **options)
-    if outcome.status == CommandStatus.Succeeded:
+    if outcome.status == CommandStatus.Succeeded or outcome.complaint:
         return outcome, None
     return outcome, lambda: _remedy(program, command, focusd, outcome.status, arguments)
 

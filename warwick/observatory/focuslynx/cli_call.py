@@ -56,10 +56,10 @@ class Focusd:
         except Exception as e:  # Pyro raises here whatever was raised there
             raise NoAnswer(str(e)) from e
 
-    def command(self, method: str, *arguments: Any) -> int:
+    def command(self, method: str, *arguments: Any, timeout_s: float | None = None) -> int:
         """The CommandStatus that a method returns, NO_COMMUNICATION where it returns none."""
         try:
-            return status_of(self.call(method, *arguments))
+            return status_of(self.call(method, *arguments, timeout_s=timeout_s))
         except NoAnswer:
             return NO_COMMUNICATION
 

@@ -9,15 +9,20 @@ from .cli_table import COMMANDS, Command
 from .constants import CommandStatus
 
 _WIDTH = 79
+_LONGEST = 26   # of a synopsis that has its summary on the same line
 
 
 def usage(program: str) -> str:
     """Every command of the table in its group, one line each."""
-    width = max(len(command.synopsis) for command in COMMANDS)
+    width = max(len(command.synopsis) for command in COMMANDS if len(command.synopsis) <= _LONGEST)
     lines = [f'usage: {program} <command> [<arguments>]']
     for group in dict.fromkeys(command.group for command in COMMANDS):
         lines += ['', f'{group} commands:']
-        lines += [f'   {c.synopsis:{width}}   {c.summary}' for c in COMMANDS if c.group == group]
+        for command in COMMANDS:
+            if command.group == group:
+                beside = len(command.synopsis) <= width
+                lines += [] if beside else [f'   {command.synopsis}']
+                lines.append(f'   {command.synopsis if beside else "":{width}}   {command.summary}')
     return '\n'.join(lines)
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The live line of a move: bar, position, target, speed and time left, in one line that is drawn anew in its place.
 
+Of homing nobody knows how far it has to go, or where the counter will be set: it has a line without a bar.
+
 A line of our own instead of a library: this is all there is to draw, and loading one would take longer than the rest of
 the client.
 """
@@ -11,7 +13,7 @@ import math
 import time
 from typing import Any
 
-from .cli_status import condition
+from .cli_status import condition, duration
 from .cli_terminal import in_foreground, size, speaks_unicode
 from .constants import FocuserStatus
 
@@ -27,9 +29,11 @@ class LiveLine:
     line, and this way its remains are below the cursor, where the next drawing erases them.
     """
 
-    def __init__(self, stream: Any, channel: int) -> None:
+    def __init__(self, stream: Any, channel: int, homing: bool = False) -> None:
         self._stream = stream
         self._channel = channel
+        self._homing = homing
+        self._since = time.monotonic()
         self._bars = '━─' if speaks_unicode(stream) else '=-'
         self._start: int | None = None
         self._seen: list[tuple[float, int]] = []  # time and position, where it was another than before
@@ -57,6 +61,9 @@ class LiveLine:
                                  for key in ('status', 'current_steps', 'target_steps'))
         if status not in (FocuserStatus.Idle, FocuserStatus.Moving) or not isinstance(steps, int):
             return f'Channel {self._channel}: {condition(state, self._channel)}'[:columns]
+        if self._homing:
+            doing = 'stopping' if stopping else f'homing, {duration(time.monotonic() - self._since)}'
+            return f'Channel {self._channel} {steps:+7d} steps   {doing}'[:columns]
         if self._start is None:
             self._start = steps
         if not self._seen or self._seen[-1][1] != steps:

@@ -38,6 +38,14 @@ def set_offset(focusd: Focusd, channel: int, steps: int) -> Outcome:
     return move(focusd, 'set_focus', channel, steps, True)
 
 
+def center(focusd: Focusd, channel: int) -> Outcome:
+    return move(focusd, 'center', channel)
+
+
+def home(focusd: Focusd, channel: int) -> Outcome:
+    return move(focusd, 'home', channel)
+
+
 def move(focusd: Focusd, method: str, channel: int, *arguments: Any) -> Outcome:
     """Call a method of the daemon that moves a channel, and return once it has, however long it takes.
 
@@ -47,7 +55,7 @@ def move(focusd: Focusd, method: str, channel: int, *arguments: Any) -> Outcome:
     line: LiveLine | None = None
     if is_lively(sys.stderr):
         from .cli_line import LiveLine
-        line = LiveLine(sys.stderr, channel)
+        line = LiveLine(sys.stderr, channel, homing=method == 'home')
     moving = _Move(focusd, method, (channel, *arguments), line)
     try:
         status = moving.run()

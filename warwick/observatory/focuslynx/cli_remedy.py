@@ -11,6 +11,9 @@ from .constants import NO_COMMUNICATION, CommandStatus, FocuserStatus
 
 _PATIENCE_S = 1.0
 
+_COMPENSATIONS = {'TComp ON': 'temperature_compensation', 'TC@Start': 'compensation_at_start', 'BLC En': 'backlash'}
+"""The keys of the hub by which it moves a focuser by itself, and the settings that they are."""
+
 
 def remedy(program: str, command: str, focusd: Focusd, status: int, channel: int | None) -> str:
     """One line that begins with `error:`, empty where there is nothing to add to the message of `status`.
@@ -23,12 +26,16 @@ def remedy(program: str, command: str, focusd: Focusd, status: int, channel: int
         CommandStatus.InvalidControlIP: _control_machines,
         CommandStatus.NotConnected: lambda _: f'to connect the daemon to the hub: {program} init',
         CommandStatus.NotDisconnected: lambda _: f'to connect anew, disconnect first: {program} kill',
+        CommandStatus.InvalidSetting: lambda _: 'the daemon knows other settings than this client: update the older '
+                                                'of the two',
+        CommandStatus.NotConfirmed: lambda _: 'the daemon wants this to be confirmed: add --yes',
     }
     asking = {
         CommandStatus.Failed: _failure,
         CommandStatus.Blocked: _busy,
         CommandStatus.ChannelNotAvailable: _unavailable,
         CommandStatus.PositionOutsideLimits: _limits,
+        CommandStatus.NotSupported: _unsupported,
     }
     text = ''
     if status in simple:
@@ -54,7 +61,14 @@ def _control_machines(focusd: Focusd) -> str:
 
 
 def _failure(program: str, command: str, focusd: Focusd, state: dict[str, Any], channel: int | None) -> str:
-    return '; '.join([*_standing(state, _channels(channel)), f'the log says why: journalctl -u {focusd.unit}'])
+    told = _told(state, channel) if command != 'stop' else ''   # a stop leaves what was told of the command before
+    why = told or f'the log says why: journalctl -u {focusd.unit}'
+    return '; '.join([*([why] if told else []), *_standing(state, _channels(channel)),
+                      *_ways_out(program, state, _channels(channel)), *([] if told else [why])])
+
+
+def _unsupported(_program: str, _command: str, _focusd: Focusd, state: dict[str, Any], channel: int | None) -> str:
+    return _told(state, channel)
 
 
 def _busy(program: str, command: str, _focusd: Focusd, state: dict[str, Any], channel: int | None) -> str:
@@ -65,9 +79,10 @@ def _busy(program: str, command: str, _focusd: Focusd, state: dict[str, Any], ch
 
 
 def _unavailable(program: str, _command: str, _focusd: Focusd, state: dict[str, Any], channel: int | None) -> str:
-    text = '; '.join(_standing(state, _channels(channel)))
-    offline = any(state.get(f'status_{n}') == FocuserStatus.Disabled for n in _channels(channel))
-    return f'{text}; to connect the daemon to the hub: {program} init' if offline else text
+    channels = _channels(channel)
+    offline = any(state.get(f'status_{n}') == FocuserStatus.Disabled for n in channels)
+    return '; '.join([*_standing(state, channels), *_ways_out(program, state, channels),
+                      *([f'to connect the daemon to the hub: {program} init'] if offline else [])])
 
 
 def _limits(_program: str, command: str, _focusd: Focusd, state: dict[str, Any], channel: int | None) -> str:
@@ -76,6 +91,28 @@ def _limits(_program: str, command: str, _focusd: Focusd, state: dict[str, Any],
         return ''
     counted = f', and an offset counts from {target:+d}' if command == 'offset' and isinstance(target, int) else ''
     return f'channel {channel} accepts {low:+d} to {high:+d} steps{counted}'
+
+
+def _told(state: dict[str, Any], channel: int | None) -> str:
+    """Why the last command of a channel failed, in the words of the daemon; empty where it says nothing."""
+    from .cli_status import printable
+    failure = state.get(f'failure_{channel}')
+    return printable(' '.join(failure.split())) if isinstance(failure, str) else ''
+
+
+def _ways_out(program: str, state: dict[str, Any], channels: tuple[int, ...]) -> list[str]:
+    """The commands that bring channels out of an error that the hub's settings or a lost home have put them in."""
+    found = []
+    for n in channels:
+        error = state.get(f'error_{n}')
+        if state.get(f'status_{n}') != FocuserStatus.Error or not isinstance(error, str):
+            continue
+        keys = [key for name, key in _COMPENSATIONS.items() if f'({name} = 1)' in error]
+        if keys:
+            found.append('to switch it off: ' + ', '.join(f'{program} configure {n} {key} off' for key in keys))
+        elif '(IsHomed = 0)' in error:
+            found.append(f'to home it: {program} home {n}')
+    return found
 
 
 def _standing(state: dict[str, Any], channels: tuple[int, ...] | list[int]) -> list[str]:

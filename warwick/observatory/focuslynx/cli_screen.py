@@ -109,11 +109,19 @@ def _head(known: Known, channel: int, columns: int, unicode: bool) -> Line:
         celsius = known.state.get(f'temperature_{channel}')
         degrees = '°C' if unicode else ' C'
         line.append((f'{celsius:7.1f}{degrees}' if isinstance(celsius, (int, float)) else ' no temp.', ''))
+        line += _remark(known.state, channel, columns - sum(len(text) for text, _ in line))
     nickname = known.state.get(f'nickname_{channel}')
     room = columns - sum(len(text) for text, _ in line) - 3
     if isinstance(nickname, str) and nickname and len(nickname) <= room:
         line.append((f'{printable(nickname):>{room + 3}}', _DIM))
     return line
+
+
+def _remark(state: dict[str, Any], channel: int, room: int) -> Line:
+    """What the hub does by itself, or knows of its home switch, where there is room for it."""
+    text = '  compensating' if state.get(f'compensating_{channel}') is True else \
+        '  homed' if state.get(f'homed_{channel}') is True else ''
+    return [(text, _DIM)] if text and len(text) <= room else []
 
 
 def _bar(known: Known, channel: int, columns: int, unicode: bool) -> Line:

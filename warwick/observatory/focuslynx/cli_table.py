@@ -96,6 +96,10 @@ def one_of(*choices: str, optional: bool = False) -> Argument:
 
 CHANNEL = Argument('(1|2)', channel, ('1', '2'))
 
+# What these may be stands in hub_settings, which is loaded only where it is needed
+SETTING = Argument('<setting>', str, optional=True)
+VALUE = Argument('<value>', str, optional=True)
+
 COMMANDS = (
     Command(
         'general', 'set', (CHANNEL, Argument('<step position>', integer)),
@@ -114,6 +118,12 @@ COMMANDS = (
         'was last sent; after a motion that was stopped, failed or came from outside, from where it stands.',
         (('offset 1 100', '100 steps up'), ('offset 1 -100', '100 steps down')),
         (1, 2, 3, 5, 6, *_UNANSWERED), 'cli_move:set_offset'),
+    Command(
+        'general', 'center', (CHANNEL,),
+        'move to step 0, and wait',
+        'Moves the focuser of a channel to step 0, the middle of its range, and waits as set does.',
+        (('center 1', 'channel 1 to the middle of its range'),),
+        (1, 2, 3, 5, 6, *_UNANSWERED), 'cli_move:center'),
     Command(
         'general', 'stop', (CHANNEL,),
         'stop moving',
@@ -138,6 +148,15 @@ COMMANDS = (
         (('json', 'everything that the daemon reports'),),
         _UNANSWERED, 'cli_status:json_line'),
     Command(
+        'general', 'info', (),
+        'show the hub, both channels, and their settings',
+        'Shows firmware and networks of the hub and, for each channel, its name, device type, range, limits, '
+        'temperature probe, hand controller, and how it is set: compensation, backlash, direction, LED. What the hub '
+        'does not tell, or has not told yet, is unknown.\n\n'
+        'With --json it prints all of that as one line of JSON, for scripts.',
+        (('info', 'the hub and both channels'), ('info --json', 'the same for a script')),
+        _UNANSWERED, 'cli_info:info', ('--json',)),
+    Command(
         'general', 'watch', (),
         'show both channels live, until Ctrl-C',
         'Fills the terminal with both channels, live: state, position within the range, target, temperature, age of '
@@ -150,9 +169,36 @@ COMMANDS = (
         'engineering', 'zero', (CHANNEL,),
         'make the present position step 0',
         'Makes the present position of a channel its step 0, in the hub, without moving. All positions and targets '
-        'count from there afterwards. Homing types refuse it.',
+        'count from there afterwards. A focuser with a home switch refuses it: use home.',
         (('zero 1', 'channel 1 is at step 0 where it stands'),),
-        (1, 2, 3, 5, *_UNANSWERED), 'cli_call:zero'),
+        (1, 2, 3, 5, 10, *_UNANSWERED), 'cli_call:zero'),
+    Command(
+        'engineering', 'home', (CHANNEL,),
+        'seek the home switch, and return',
+        'Lets a focuser that has a home switch (device types that begin with O) seek it, at its mechanical end, and '
+        'return to where it was, and waits. The daemon never does so by itself. A focuser without a home switch '
+        'refuses it: use zero.\n\n'
+        'The live line and Ctrl-C are those of set. After a search that was stopped the position is not known, and the '
+        'channel has to be homed before it can be moved.',
+        (('home 1', 'channel 1 finds its zero'),),
+        (1, 2, 3, 5, 10, *_UNANSWERED), 'cli_move:home'),
+    Command(
+        'engineering', 'configure', (CHANNEL, SETTING, VALUE),
+        'list or change settings of the hub',
+        'Without a setting it lists them all, with their present values, what they mean, and what they may be. With a '
+        'setting and a value it changes that one in the hub, which keeps it, and returns when reading it back has '
+        'shown the change. On a terminal standard error says what it was before. Wrong settings and values are refused '
+        'before anything is sent.\n\n'
+        'What can damage a focuser or lose its position is done only with --yes: device_type, reset and max_position. '
+        'The first two restart the channel, which takes up to 20 seconds. Most settings are not changed while the '
+        'focuser moves.\n\n'
+        'A channel in error because the hub would move the focuser by itself is usable again when '
+        'temperature_compensation, compensation_at_start and backlash are off.',
+        (('configure 1', 'list the settings'),
+         ('configure 1 temperature_compensation off', 'no motion by the hub'),
+         ('configure 2 led 20', 'dim the power LED'),
+         ('configure 1 max_position 112000 --yes', 'another range of the hub')),
+        (1, 2, 3, 5, 9, 10, 11, *_UNANSWERED), 'cli_configure:configure', ('--yes',)),
     Command(
         'engineering', 'init', (),
         'connect the daemon to the hub',

@@ -13,8 +13,14 @@ import math
 from .protocol import MAX_LINE, Halt, ReplyReader, Request
 from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus
 
+Kind = tuple[type, str]
+"""Type and target of a request: one kind of reply."""
+
 LATEST_S = 5.0
-"""A reply that has not come so long after it was given up never will."""
+"""A reply that has not come so long after it was given up never will, unless the line is still busy with others."""
+
+BUSY_S = 1.0
+"""A line on which bytes came so lately may have more of what was asked before."""
 
 
 class Exchange:
@@ -38,9 +44,10 @@ class Owed:
     """The requests that were given up and may still be answered, in the order in which they went out."""
 
     def __init__(self) -> None:
-        self._kinds: dict[object, float] = {}   # kind of reply -> when to expect it no more
+        self._kinds: dict[Kind | None, float] = {}   # kind of reply -> when to expect it no more
         self._partial_line = b''
-        self._coming: object = None             # kind of the report whose header was heard last
+        self._coming: Kind | None = None             # kind of the report whose header was heard last
+        self._unnumbered: set[type] = set()          # kinds of reports in which this hub does not name the channel
 
     def __bool__(self) -> bool:
         return bool(self._kinds)
@@ -48,6 +55,11 @@ class Owed:
     def add(self, exchange: Exchange, now: float) -> None:
         """An exchange was given up."""
         self._kinds[_kind(exchange.request)] = now + LATEST_S
+
+    def note_header(self, exchange: Exchange) -> None:
+        """A reply came: old firmware does not name the channel in it, and that of the other one looks the same."""
+        if exchange.reader.unnumbered:
+            self._unnumbered.add(type(exchange.request))
 
     def add_unknown(self, now: float) -> None:
         """There may be something on the line from before it was ours."""
@@ -57,6 +69,11 @@ class Owed:
         """Stop waiting for what is too late."""
         if self._kinds:
             self._kinds = {kind: until for kind, until in self._kinds.items() if until > now}
+
+    def put_off(self, now: float) -> None:
+        """Bytes came: what is owed may be queueing behind them."""
+        if self._kinds:
+            self._kinds = {kind: max(until, now + BUSY_S) for kind, until in self._kinds.items()}
 
     def clear(self) -> None:
         """A reply came that cannot be a late one: nothing before it is owed any more."""
@@ -80,6 +97,8 @@ class Owed:
             text = line.strip()
             if text in _HEADERS:
                 self._coming = _HEADERS[text]
+            elif text in _UNNUMBERED:
+                self._coming = next((kind for kind in self._kinds if _UNNUMBERED[text] in (kind or ())), None)
             elif text == b'END' and self._coming in self._kinds:
                 kinds = list(self._kinds)
                 for kind in kinds[:kinds.index(self._coming) + 1]:
@@ -93,13 +112,19 @@ class Owed:
         """The report to ask for in place of `wanted`: itself if possible, else the first of which none is owed."""
         others = [kind(channel) for channel in (wanted.channel, 3 - wanted.channel) for kind in (GetConfig, GetStatus)]
         reports = [wanted] if isinstance(wanted, (GetStatus, GetConfig)) else []
-        return next((request for request in reports + others if _kind(request) not in self._kinds), None)
+        return next((request for request in reports + others if not self._may_be_owed(request)), None)
+
+    def _may_be_owed(self, request: Request) -> bool:
+        if type(request) in self._unnumbered:
+            return any(type(request) in (kind or ()) for kind in self._kinds)
+        return _kind(request) in self._kinds
 
 
-def _kind(request: Request) -> object:
+def _kind(request: Request) -> Kind:
     return type(request), request.target
 
 
 _HEADERS = {f'{kind.header}{channel}'.encode(): _kind(kind(channel))
             for kind in (GetStatus, GetConfig, GetCompensation) for channel in (1, 2)}
+_UNNUMBERED = {kind.header.encode(): kind for kind in (GetStatus, GetConfig, GetCompensation)}
 _HEADERS[GetHubInfo.header.encode()] = _kind(GetHubInfo(1))

@@ -28,6 +28,7 @@ class Halting:
 
     def __init__(self, channel: int, now: float) -> None:
         self._channel = channel
+        self.motion_until = now + HALT_LIMIT_S  # when those who wait for the motion itself are told, too
         self.halt_due = now                     # when HALT has to go out, for the first time or again
         self._look_due = math.inf
         self._look_gap_s = 0.02

@@ -96,6 +96,8 @@ class Homing(Motion):
             self._due = at + STANDSTILL_S
         elif at - self._resting_since < STANDSTILL_S:
             self._due = self._resting_since + STANDSTILL_S
+        elif not self._settings.sees_focuser(status.probe_present):
+            self.give_up('failed: the focuser was unplugged on the way')
         elif status.homed:
             where = f'{self._scale.steps(status.counts):+d} steps'
             self._end(Outcome.DONE, 'info', f'homed, at {where} after {at - self._sent_at:.1f} s')

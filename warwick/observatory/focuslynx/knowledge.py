@@ -2,7 +2,8 @@
 """What is known of one focuser, from the reports of the hub. Pure: reports and times are given to it.
 
 A reply has no checksum, and one wrong digit is as good a number as the right one. So what comes as a surprise is
-believed when a second report agrees: settings that differ from those known, and a resting focuser elsewhere.
+believed when a second report agrees: settings that differ from those known, a resting focuser elsewhere, and a home
+that was found.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Knowledge:
         self.digits = DIGITS            # of the target in the request for a move
         self.outside_motion = False     # in a motion that is not ours
         self._surprising_config: Configuration | None = None
-        self._surprising_counts: int | None = None
+        self._surprising_place: tuple[int, bool | None] | None = None   # counts, and whether homed
 
     @property
     def wants_config(self) -> bool:
@@ -80,12 +81,14 @@ class Knowledge:
 
         `may_have_moved`: something is going on that explains any position.
         """
+        place = status.counts, status.homed
         known = self.status is not None and status.counts == self.target_counts
-        if not (known or may_have_moved or self.outside_motion or status.moving
-                or status.counts == self._surprising_counts):
-            self._surprising_counts = status.counts
+        explained = known or may_have_moved or self.outside_motion
+        found_home = status.homed is not False and self.status is not None and self.status.homed is False
+        if not status.moving and (found_home or not explained) and place != self._surprising_place:
+            self._surprising_place = place
             return False
-        self._surprising_counts = None
+        self._surprising_place = None
         if self.status is None:
             self.target_counts = self.requested_counts = status.counts
         self.status = status

@@ -64,7 +64,8 @@ class Move(Motion):
         return self._scale.counts(self.target_steps)
 
     def request(self) -> Request:
-        return MoveTo(self._channel, self.target_counts, self.digits)
+        fits = self.target_counts < 10 ** self.digits   # what does not is for the hub to refuse
+        return MoveTo(self._channel, self.target_counts, self.digits if fits else DIGITS)
 
     def sent(self, now: float) -> None:
         self.deadline = self.began + self._move_timeout_s

@@ -6,6 +6,8 @@ Pure: it is given the time. A command that is not accepted has its outcome at on
 
 from __future__ import annotations
 
+import math
+
 from .arrival import History
 from .change import Setting
 from .commands import Configure, Outcome, Sink, Ticket
@@ -35,6 +37,7 @@ class Orders(Standing):
         self._history = History()
         self._task: Task | None = None
         self._halting: Halting | None = None
+        self._retry_at = -math.inf              # nothing is asked before, after failures
         self._arrival: Status | None = None     # the last status, if it showed that a move of ours has arrived
 
     @property
@@ -53,10 +56,11 @@ class Orders(Standing):
         elif self._busy and not (self._task is None and self._halting is None and self._known.compensating):
             self._refuse('move', f'the channel is {self._busy}', ticket)
         else:
-            self._task = Move(self.number, ticket, self._sink, now, scale, steps, offset, target_steps, self._settings,
-                              self._history, self._known.compensating, self._known.digits)
+            self._begin(Move(self.number, ticket, self._sink, now, scale, steps, offset, target_steps, self._settings,
+                             self._history, self._known.compensating, self._known.digits))
             if self._arrival is not None and now - self._known.status_at <= JUST_ARRIVED_S \
                     and not self._config_is_too_old:
+                assert self._task is not None
                 self._task.status(self._arrival, self._known.status_at, now)
                 self._settle(now)
 
@@ -71,7 +75,7 @@ class Orders(Standing):
         elif self._busy:
             self._refuse('zero', f'the channel is {self._busy}', ticket)
         else:
-            self._task = Zero(self.number, ticket, self._sink, now, scale, self._settings)
+            self._begin(Zero(self.number, ticket, self._sink, now, scale, self._settings))
 
     def home(self, ticket: Ticket, now: float) -> None:
         """Begin to seek the home switch. Not having found it yet is no obstacle."""
@@ -86,7 +90,7 @@ class Orders(Standing):
         elif self._busy:
             self._refuse('homing', f'the channel is {self._busy}', ticket)
         else:
-            self._task = Homing(self.number, ticket, self._sink, now, scale, self._settings, status.counts)
+            self._begin(Homing(self.number, ticket, self._sink, now, scale, self._settings, status.counts))
 
     def configure(self, command: Configure, ticket: Ticket, now: float) -> None:
         """Begin to change a setting of the hub: also on a channel in error, which may be the way out of it."""
@@ -95,7 +99,12 @@ class Orders(Standing):
         elif self._task is not None or self._halting is not None:
             self._refuse(command.setting.key, f'the channel is {self._busy or "being halted"}', ticket)
         else:
-            self._task = Setting(self.number, ticket, self._sink, now, command.setting, command.value)
+            self._begin(Setting(self.number, ticket, self._sink, now, command.setting, command.value))
+
+    def _begin(self, task: Task) -> None:
+        """Take up a task. It does not wait until the next poll of a channel that has failed to answer is due."""
+        self._task = task
+        self._retry_at = -math.inf
 
     def _refuse(self, what: str, why: str, ticket: Ticket, outcome: Outcome = Outcome.FAILED) -> None:
         self._failure_told = f'{what} refused: {why}'

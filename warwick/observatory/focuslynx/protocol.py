@@ -187,6 +187,7 @@ class ReplyReader:
         self._buffer = b''
         self._fields: dict[str, str] | None = None
         self.passed_over = ''       # the last line that was taken for stale
+        self.unnumbered = False     # the header did not name the channel
         self.acknowledged = False   # `!` was read: the hub has the request, whatever comes of it
 
     def feed(self, data: bytes) -> Reply | None:
@@ -232,6 +233,7 @@ class ReplyReader:
         if self._request.words:
             return text.split()[0]
         self._fields = {}
+        self.unnumbered = text == self._request.header
         return None
 
     def _is_payload(self, text: str) -> bool:

@@ -64,6 +64,7 @@ class Traffic:
         self._slowest_reply_s: float | None = None
         self._inquiry: Inquiry | None = None
         self._inquired_at = -math.inf
+        self._inquired = Outcome.FAILED   # what came of it
         self.hub: HubInfo | None = None   # as read last, since the port was opened
 
     def opened(self, now: float) -> None:
@@ -123,6 +124,7 @@ class Traffic:
     def received(self, data: bytes, now: float) -> None:
         """Bytes came. Those that no exchange waits for are dropped."""
         exchange = self.exchange
+        self._owed.put_off(now)
         if exchange is None:
             self._owed.hear(data)
             if now < self._quiet_until:
@@ -143,7 +145,7 @@ class Traffic:
 
     def inquire(self, ticket: Ticket, now: float) -> None:
         if now - self._inquired_at < FRESH_S:
-            self._effects.resolve(ticket, Outcome.DONE)
+            self._effects.resolve(ticket, self._inquired)
             return
         if self._inquiry is None:
             answering = tuple(n for n, channel in self._channels.items() if channel.answered_since(-math.inf))
@@ -180,7 +182,8 @@ class Traffic:
         """End what has waited long enough."""
         self._watch_exchange(now)
         if self._inquiry is not None and (self._inquiry.request is None or now >= self._inquiry.ends_at):
-            self.end_inquiry(Outcome.DONE if self._inquiry.request is None else Outcome.FAILED)
+            self._inquired = Outcome.DONE if self._inquiry.request is None else Outcome.FAILED
+            self.end_inquiry(self._inquired)
             self._inquired_at = now
 
     def _watch_exchange(self, now: float) -> None:
@@ -196,7 +199,7 @@ class Traffic:
             return
         for channel in self._channels.values():
             if self._may_break_in(channel, exchange) and now >= channel.halt_due + HALT_PATIENCE_S:
-                self._fail(Silent(f'{exchange.request} was given up for a halt'), now, waited_out=False)
+                self._fail(Silent(f'{exchange.request} was given up for a halt'), now, waited_out=False, for_halt=True)
                 return
             if self._may_overtake(channel, exchange) and now >= max(channel.wanted(now)[0], self._overdue_at(exchange)):
                 self._fail(Silent(f'no answer to {exchange.request} in good time'), now, waited_out=False)
@@ -239,6 +242,7 @@ class Traffic:
     def _succeed(self, reply: Reply, now: float) -> None:
         exchange, self.exchange = self.exchange, None
         assert exchange is not None
+        self._owed.note_header(exchange)
         if self._owed.is_settled_by(exchange.request):
             self._owed.clear()
         if isinstance(exchange.request, (GetStatus, GetConfig)):
@@ -255,7 +259,7 @@ class Traffic:
             return
         self._channels[exchange.request.channel].answered(exchange.request, reply, exchange.sent_at, now)
 
-    def _fail(self, error: HubError, now: float, waited_out: bool = True) -> None:
+    def _fail(self, error: HubError, now: float, waited_out: bool = True, for_halt: bool = False) -> None:
         exchange, self.exchange = self.exchange, None
         assert exchange is not None
         if not isinstance(error, Refused):
@@ -266,7 +270,8 @@ class Traffic:
             if isinstance(error, Garbled):
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
         if self._inquiry is not None and exchange.request == self._inquiry.request:
-            self._inquiry.failed(exchange.request, error)
+            if not for_halt:   # then it was no fault of the request, which is asked again
+                self._inquiry.failed(exchange.request, error)
         elif isinstance(exchange.request, GetHubInfo):
             return   # the inquiry has ended meanwhile
         else:

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`focus info` and `focus configure`: what they show of the hub, and what they let through to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pexpect
+import pytest
+
+from warwick.observatory.focuslynx.cli_configure import DANGERS
+from warwick.observatory.focuslynx.cli_table import COMMANDS
+from warwick.observatory.focuslynx.hub_settings import SETTINGS
+
+if TYPE_CHECKING:
+    from tests.client.conftest import Client, Daemon
+
+VALUES: dict[str, Any] = {
+    'nickname': 'North tube', 'backlash': True, 'backlash_steps': 40, 'temperature_compensation': False,
+    'compensation_at_start': False, 'compensation_mode': 'B', **{f'coefficient_{slot}': 86 for slot in 'abcde'},
+    **{f'intercept_{slot}': None for slot in 'abcde'}, 'led': 75, 'reverse': False, 'step_size': None,
+    'max_position': 112000, 'device_type': 'OA'}
+CHANNEL: dict[str, Any] = {
+    'status': 4, 'status_label': 'IDLE', 'error': None, 'device_type': 'OA', 'device': 'Optec TCF-Lynx 2"',
+    'has_home_switch': True, 'homed': True, 'max_counts': 112000, 'soft_step_limits': [-50000, 50000],
+    'min_steps': -50000, 'max_steps': 49960, 'temperature': 21.74, 'probe': 'present', 'hand_controller': False,
+    'remote': False, 'settings': VALUES}
+HUB: dict[str, Any] = {
+    'date': '2026-11-23T05:10:00Z', 'software_version': '0.1.0', 'firmware': '2.0.4', 'sleeping': False,
+    'wired_ip': '192.168.7.30', 'dhcp': True, 'wifi_attached': True, 'wifi_connected': True, 'wifi_firmware': '1.1',
+    'wifi_ssid': 'Dome', 'wifi_ip': '192.168.7.31', 'channel_1': CHANNEL,
+    'channel_2': {**CHANNEL, 'status': 2, 'error': 'temperature compensation is on (TComp ON = 1)', 'homed': None,
+                  'has_home_switch': False, 'min_steps': None, 'max_steps': None, 'temperature': None,
+                  'probe': 'defective'}}
+
+
+@pytest.fixture
+def hub(daemon: Daemon) -> dict[str, Any]:
+    """What the daemon tells of the hub."""
+    daemon.control.answer('hub_info', HUB)
+    return HUB
+
+
+def output(client: Client, *arguments: str) -> str:
+    completed = client.run(*arguments)
+    assert (completed.returncode, completed.stderr) == (0, '')
+    return completed.stdout
+
+
+def blocks(text: str) -> list[dict[str, str]]:
+    """The parts of `focus info`, each with its title as ''."""
+    found = []
+    for block in text.split('\n\n'):
+        title, *lines = block.splitlines()
+        rows = {'': title}
+        label = ''
+        for line in lines:
+            label = line[:21].strip() or label
+            rows[label] = f'{rows.get(label, "")} {line[21:]}'.strip()
+        found.append(rows)
+    return found
+
+
+def test_info_shows_the_hub_and_both_channels(client: Client, hub: dict[str, Any]) -> None:
+    text = output(client, 'info')
+    assert max(map(len, text.splitlines())) <= 60
+    shown = blocks(text)
+    assert shown[0] == {
+        '': 'Hub', 'firmware': '2.0.4', 'asleep': 'no', 'wired network': '192.168.7.30 (DHCP)',
+        'wireless network': '192.168.7.31 in Dome (module 1.1)', 'focusd': '0.1.0'}
+    assert shown[1] == {
+        '': 'Channel 1', 'nickname': 'North tube', 'state': 'IDLE', 'device type': 'OA, Optec TCF-Lynx 2"',
+        'homed': 'yes', 'Max Pos': '112000 counts', 'moves accepted': '-50000 to +49960 steps',
+        'soft limits': '-50000 to +50000 steps', 'temperature probe': 'present, 21.7°C', 'hand controller': 'none',
+        'in/out remote': 'none', 'compensation': 'off', 'at start': 'off', 'mode': 'B',
+        'coefficients': 'A +86  B +86  C +86  D +86  E +86', 'intercepts': 'unknown', 'backlash': 'on, 40 steps',
+        'reverse': 'off', 'LED': '75 %', 'step size': 'unknown'}
+    assert {key: shown[2][key] for key in ('', 'state', 'homed', 'moves accepted', 'temperature probe')} == {
+        '': 'Channel 2', 'state': 'ERROR: temperature compensation is on (TComp ON = 1)', 'moves accepted':
+        'none in this state', 'homed': 'has no home switch', 'temperature probe': 'defective'}
+
+
+def test_info_as_json_is_the_whole_dictionary_on_one_line(client: Client, hub: dict[str, Any]) -> None:
+    text = output(client, 'info', '--json')
+    assert text.count('\n') == 1
+    assert json.loads(text) == hub
+
+
+@pytest.mark.parametrize('told', [{}, {'channel_1': None, 'channel_2': {'settings': []}}, {'channel_1': {}}], ids=str)
+def test_what_is_not_told_is_unknown(client: Client, daemon: Daemon, told: dict[str, Any]) -> None:
+    daemon.control.answer('hub_info', told)
+    for block in blocks(output(client, 'info')):
+        del block['']
+        state = block.pop('state', 'UNKNOWN')
+        assert state == 'UNKNOWN'
+        assert set(re.split(', | ', ' '.join(block.values()))) == {'unknown'}
+    assert 'led' in output(client, 'configure', '2')
+
+
+@pytest.mark.parametrize('arguments', [('info',), ('configure', '1')], ids=' '.join)
+def test_what_the_hub_calls_itself_can_do_nothing_to_the_terminal(
+    client: Client, daemon: Daemon, arguments: tuple[str, ...]
+) -> None:
+    evil = 'a\x1b[2J\n'
+    daemon.control.answer('hub_info', {**HUB, 'firmware': evil, 'wifi_ssid': evil, 'channel_1': {
+        **CHANNEL, 'error': evil, 'device': evil, 'probe': evil, 'settings': dict.fromkeys(VALUES, evil)}})
+    assert '\x1b' not in output(client, *arguments)
+
+
+def test_the_settings_are_listed_with_value_meaning_and_range(client: Client, hub: dict[str, Any]) -> None:
+    text = output(client, 'configure', '1')
+    assert max(map(len, text.splitlines())) <= 79
+    assert sorted(re.findall(r'^  (\w+)', text, re.MULTILINE)) == sorted(SETTINGS)
+    flat = ' '.join(text.split())
+    assert 'nickname North tube the name that the hub shows 1 to 16 printable ASCII characters without' in flat
+    assert 'led 75 brightness of the power LED, one for both channels 0 to 100 percent' in flat
+    assert 'step_size unknown size of a step' in flat
+    assert 'reset all settings of the channel go back' in flat
+    for key, setting in SETTINGS.items():
+        assert setting.meaning in flat
+        assert (title_of(text, key) == 'dangerous, done only with --yes') is setting.dangerous
+
+
+def title_of(text: str, key: str) -> str:
+    """The group of a setting in the list."""
+    return next(block.splitlines()[0][:-1] for block in text.split('\n\n') if f'\n  {key} ' in block)
+
+
+@pytest.mark.parametrize('words, call', [
+    (('1', 'nickname', 'North tube'), [1, 'nickname', 'North tube', False]),
+    (('2', 'backlash', 'ON'), [2, 'backlash', True, False]),
+    (('1', 'coefficient_d', '-92'), [1, 'coefficient_d', -92, False]),
+    (('1', 'compensation_mode', 'b'), [1, 'compensation_mode', 'B', False]),
+    (('1', 'max_position', '112000', '--yes'), [1, 'max_position', 112000, True]),
+    (('1', '--yes', 'reset', 'defaults'), [1, 'reset', 'defaults', True]),
+])
+def test_a_setting_is_changed_as_it_was_read_and_nothing_is_printed(
+    client: Client, daemon: Daemon, words: tuple[str, ...], call: list[Any]
+) -> None:
+    assert output(client, 'configure', *words) == ''
+    assert daemon.control.calls() == [['configure', *call]]
+
+
+@pytest.mark.parametrize('words, why', [
+    (('led', '300'), "led: '300': must be a whole number from 0 to 100 percent"),
+    (('reverse', 'perhaps'), "reverse: 'perhaps': must be on or off"),
+    (('nickname', 'a\x1b[2J'), "nickname: 'a\\x1b[2J': must be 1 to 16 printable ASCII characters without < > = and "
+                               "without blanks at the ends"),
+    (('revers', 'on'), f"unknown setting 'revers'; there are {', '.join(SETTINGS)}"),
+    (('reset', 'all', '--yes'), "reset: 'all': must be the word defaults"),
+], ids=str)
+def test_a_wrong_setting_or_value_is_refused_in_one_line_before_the_daemon_is_asked(
+    client: Client, daemon: Daemon, words: tuple[str, ...], why: str
+) -> None:
+    completed = client.run('configure', '1', *words)
+    assert (completed.returncode, completed.stdout, completed.stderr) == (
+        9, 'error: unknown setting, or value that it cannot have\n', f'error: {why}\n')
+    assert daemon.control.calls() == []
+
+
+@pytest.mark.parametrize('key, value', [('max_position', '112000'), ('device_type', 'FA'), ('reset', 'defaults')])
+def test_what_is_dangerous_says_so_and_how_to_confirm(
+    client: Client, daemon: Daemon, key: str, value: str
+) -> None:
+    completed = client.run('configure', '1', key, value)
+    assert (completed.returncode, completed.stdout, completed.stderr) == (
+        11, 'error: not done without confirmation\n', f'error: {key}: {DANGERS[key]}; to do it, add --yes\n')
+    assert daemon.control.calls() == []
+
+
+def test_every_dangerous_setting_has_its_danger_and_is_named_in_the_help() -> None:
+    dangerous = {key for key, setting in SETTINGS.items() if setting.dangerous}
+    assert set(DANGERS) == dangerous
+    details = next(command.details for command in COMMANDS if command.name == 'configure')
+    assert all(key in details for key in dangerous)
+
+
+def on_terminal(client: Client, *words: str) -> tuple[int, str]:
+    terminal = client.terminal('configure', *words)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    return terminal.exitstatus, terminal.before
+
+
+@pytest.mark.parametrize('words, told', [
+    (('1', 'led', '20'), 'led is 20, was 75'), (('1', 'backlash', 'off'), 'backlash is off, was on'),
+    (('1', 'led', '75'), 'led is 75, as before'), (('1', 'step_size', '9'), 'step_size is 9'),
+    (('1', 'reset', 'defaults', '--yes'), 'reset is defaults'),
+], ids=str)
+def test_on_a_terminal_a_change_tells_what_was_before(
+    client: Client, hub: dict[str, Any], words: tuple[str, ...], told: str
+) -> None:
+    assert on_terminal(client, *words) == (0, f'Channel 1: {told}\r\n')
+
+
+def test_a_value_from_before_that_cannot_be_had_does_not_disturb_the_change(client: Client, daemon: Daemon) -> None:
+    daemon.control.act('hub_info', 'raise', 'ValueError')
+    assert on_terminal(client, '1', 'led', '20') == (0, 'Channel 1: led is 20\r\n')
+
+
+@pytest.mark.parametrize('words, patient', [(('1', 'led', '5'), False), (('1', 'reset', 'defaults', '--yes'), True)])
+def test_what_restarts_a_channel_may_take_longer_than_the_timeout_of_the_entry(
+    daemon: Daemon, client_at: Any, words: tuple[str, ...], patient: bool
+) -> None:
+    daemon.control.act('configure', 'hold')
+    changing = client_at(daemon.port, timeout=0.3).start('configure', *words)
+    assert daemon.control.wait_for_call('configure', 1)
+    if patient:
+        with pytest.raises(Exception, match='timed out'):
+            changing.wait(timeout=1.5)   # several times the timeout of the entry
+        daemon.control.release('configure', 0)
+    changing.communicate(timeout=30)
+    assert changing.returncode == (0 if patient else 155)
+
+
+def test_a_failed_change_gives_the_reason_of_the_daemon(
+    client: Client, daemon: Daemon, state: dict[str, Any]
+) -> None:
+    daemon.control.answer('configure', 1)
+    daemon.control.answer('report_status', {**state, 'failure_1': 'led = 5 failed: the hub refused it'})
+    completed = client.run('configure', '1', 'led', '5')
+    assert (completed.returncode, completed.stdout) == (1, 'error: command failed\n')
+    assert completed.stderr == 'error: led = 5 failed: the hub refused it; channel 1 is at +500 steps\n'
