@@ -6,7 +6,6 @@ They are plain scripts that hold all they offer, so that Tab starts no program a
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from warwick.observatory.focuslynx.cli_table import COMMANDS, SETTING, VALUE  # noqa: E402
-from warwick.observatory.focuslynx.hub_settings import SETTINGS, HubSetting  # noqa: E402
+from warwick.observatory.focuslynx.hub_settings import SETTINGS  # noqa: E402
 
 NAMES = [*(command.name for command in COMMANDS), 'help']
 SUMMARIES = {**{command.name: command.summary for command in COMMANDS}, 'help': 'explain a command'}
@@ -33,17 +32,11 @@ def offers() -> dict[tuple[str, int, str], tuple[str, ...]]:
             if argument is SETTING:
                 found[command.name, place, '*'] = tuple(SETTINGS)
             elif argument is VALUE:
-                found.update({(command.name, place, key): values(setting) for key, setting in SETTINGS.items()
-                              if values(setting)})
+                found.update({(command.name, place, key): setting.kind.choices for key, setting in SETTINGS.items()
+                              if setting.kind.choices})
             elif argument.choices:
                 found[command.name, place, '*'] = argument.choices
     return {**found, ('help', 1, '*'): tuple(NAMES[:-1])}
-
-
-def values(setting: HubSetting) -> tuple[str, ...]:
-    """The values of a setting that has few, from the sentence that says what it accepts."""
-    few = re.fullmatch(r'one of (.*)|the word (\w+)|(\w+) or (\w+)', setting.kind.accepts)
-    return tuple(' '.join(filter(None, few.groups())).split()) if few else ()
 
 
 def options() -> dict[str, tuple[str, ...]]:

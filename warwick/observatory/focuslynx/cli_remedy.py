@@ -110,7 +110,7 @@ def _ways_out(program: str, state: dict[str, Any], channels: tuple[int, ...]) ->
         keys = [key for name, key in _COMPENSATIONS.items() if f'({name} = 1)' in error]
         if keys:
             found.append('to switch it off: ' + ', '.join(f'{program} configure {n} {key} off' for key in keys))
-        elif '(IsHomed = 0)' in error:
+        elif 'IsHomed = 0' in error:
             found.append(f'to home it: {program} home {n}')
     return found
 

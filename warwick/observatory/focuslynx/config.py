@@ -47,7 +47,7 @@ SCHEMA: dict[str, Any] = {
             'description': 'device, or an address for pyserial: `socket://host:9760`, `lynxsim://`'},
         'serial_baud': {
             'type': 'integer', 'exclusiveMinimum': 0, 'maximum': 4_000_000,
-            'unit': 'bit/s', 'description': 'speed of the line: 115200'},
+            'unit': 'bit/s', 'description': 'speed of the line: 115200; 19200 for some ThirdLynx'},
         'serial_timeout': _seconds('longest wait for a reply of the hub'),
         'idle_loop_delay': _seconds('time between two looks at a focuser at rest'),
         'moving_loop_delay': _seconds('time between two looks at a moving focuser; 0.5 is usual'),

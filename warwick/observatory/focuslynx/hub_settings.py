@@ -8,7 +8,7 @@ and compares with what the hub then shows. Sources: docs/protocol.md, sections 5
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -50,7 +50,8 @@ class Kind:
     """One kind of value. `accepts` completes the sentence "must be ..."."""
 
     accepts: str
-    read: Callable[[str], Value]   # raises ValueError or KeyError
+    read: Callable[[str], Value]      # raises ValueError or KeyError
+    choices: tuple[str, ...] = ()     # all that there are, where they are few
 
 
 def _whole(low: int, high: int, unit: str) -> Kind:
@@ -61,12 +62,14 @@ def _whole(low: int, high: int, unit: str) -> Kind:
     return Kind(f'a whole number from {low} to {high} {unit}', read)
 
 
-def _one_of(values: str | dict[str, str], what: str) -> Kind:
+def _one_of(values: Iterable[str]) -> Kind:
+    choices = tuple(values)
+
     def read(text: str) -> str:
-        if len(text) == 0 or text.upper() not in list(values):
+        if text.upper() not in choices:
             raise ValueError
         return text.upper()
-    return Kind(f'{what} {" ".join(values)}', read)
+    return Kind(f'one of {" ".join(choices)}', read, choices)
 
 
 def _name(text: str) -> str:
@@ -80,11 +83,11 @@ def _literally(word: str) -> Kind:
         if text != word:
             raise ValueError
         return word
-    return Kind(f'the word {word}', read)
+    return Kind(f'the word {word}', read, (word,))
 
 
 _SWITCH = {'on': True, 'off': False, '1': True, '0': False, 'true': True, 'false': False, 'yes': True, 'no': False}
-ON_OFF = Kind('on or off', lambda text: _SWITCH[text.lower()])
+ON_OFF = Kind('on or off', lambda text: _SWITCH[text.lower()], ('on', 'off'))
 NAME = Kind('1 to 16 printable ASCII characters without < > = and without blanks at the ends', _name)
 
 
@@ -145,7 +148,7 @@ _TABLE = [
     HubSetting('temperature_compensation', ON_OFF, 'the hub moves the focuser with the temperature', _flag('SCTE'),
                at_rest=False),
     HubSetting('compensation_at_start', ON_OFF, 'it does so when it is switched on, too', _flag('SCTS'), at_rest=False),
-    HubSetting('compensation_mode', _one_of(SLOTS, 'one of'), 'the coefficient in use', lambda slot: f'SCTM{slot}'),
+    HubSetting('compensation_mode', _one_of(SLOTS), 'the coefficient in use', lambda slot: f'SCTM{slot}'),
     *(HubSetting(f'coefficient_{slot.lower()}', _whole(-9999, 9999, 'steps per degree C'),
                  f'temperature coefficient {slot}', _signed(f'SCTC{slot}', 4)) for slot in SLOTS),
     *(HubSetting(f'intercept_{slot.lower()}', _whole(-32766, 32766, 'steps'),
@@ -158,7 +161,7 @@ _TABLE = [
                lambda nanometres: f'SETFSS{nanometres:06d}', shown_by='compensation'),
     HubSetting('max_position', _whole(2, 999_999, 'counts'), 'highest count, whose middle is step 0; newer firmware',
                lambda counts: f'SETMAX{counts:06d}', dangerous=True),
-    HubSetting('device_type', _one_of(DEVICE_TYPES, 'one of'), 'motor current, speed and direction are chosen by it',
+    HubSetting('device_type', _one_of(DEVICE_TYPES), 'motor current, speed and direction are chosen by it',
                lambda code: f'SCDT{code}', dangerous=True, restarts=True),
     HubSetting('reset', _literally('defaults'), 'all settings of the channel go back to those of the factory',
                lambda _: 'RESET', dangerous=True, restarts=True),

@@ -22,7 +22,7 @@ NO_FOCUSER = 'ZZ'
 
 OFFLINE = 'not connected'
 
-UNHOMED = 'the focuser has not found its home switch, and its position is not known (IsHomed = 0): home it'
+UNHOMED = 'the focuser has to be homed, its position is not known: IsHomed = 0'
 
 class Standing:
     """The judgement on a focuser, from what is known of it and what our own commands are doing to it."""
