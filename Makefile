@@ -25,7 +25,7 @@ run: .venv/.ready  ## keep focusd running on the simulator, to play with from an
 
 test: .venv/.ready  ## run the tests, then a thousand nights of faults; ARGS='-k motion' runs some tests
 ifeq ($(ARGS),)
-	@.venv/bin/python -m pytest -q -n 6 --ignore tests/nights
+	@.venv/bin/python -m pytest -q -n 6 --dist worksteal --ignore tests/nights
 	@.venv/bin/python -m pytest -q tests/nights
 else
 	@.venv/bin/python -m pytest $(ARGS)

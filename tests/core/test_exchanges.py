@@ -11,6 +11,8 @@ import pytest
 from tests.core.world import SETTINGS, World
 from warwick.observatory.focuslynx.commands import Connect, Inquire, MoveFocuser, Outcome
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.exchange import Exchange, Owed
+from warwick.observatory.focuslynx.reports import GetStatus
 from warwick.observatory.focuslynx.simulator.model import Hub
 
 SHORT = replace(SETTINGS, serial_timeout_s=0.5)
@@ -126,28 +128,15 @@ def test_a_late_report_that_does_not_name_its_channel_is_not_taken_for_that_of_t
                 assert world.view(channel).max_steps in (min(middle - 1, 30000), None)
 
 
-def test_a_reply_that_queues_on_a_slow_line_is_late_however_long_it_takes() -> None:
-    world = World(replace(SHORT, idle_loop_delay_s=1.0)).connected()
-    world.run(3)
-    slow_from = world.now
-
-    def answer(request: bytes) -> list[tuple[float, bytes]]:
-        reply, age_s = world.hub.receive(request, world.now), world.now - slow_from
-        if age_s > 8:
-            return [(0.01, reply)]
-        if request == b'<F1GETSTATUS>' and age_s < 1.1:
-            return [(8.5, reply)] + [(0.4 * n, b'\n') for n in range(1, 21)]
-        return []
-
-    world.answers(answer)
-    world.until(lambda: world.sent[-1][1] == b'<F1GETSTATUS>' and world.now > slow_from)
-    world.hub.focusers[1].place(32767 + 700)
-    moved_at = world.now
-    for _ in range(400):
-        world.run(0.05)
-        view = world.view(1)
-        assert view.status != FocuserStatus.Idle or view.as_of <= moved_at or view.current_steps == 700
-    assert world.view(1).current_steps == 700
+def test_a_reply_is_owed_for_as_long_as_bytes_of_others_come() -> None:
+    owed = Owed()
+    owed.add(Exchange(GetStatus(1), False, 0.0, 1.0), 1.0)
+    for now in range(1, 30):
+        owed.put_off(now)
+        owed.expire(now + 0.5)
+        assert owed
+    owed.expire(40.0)
+    assert not owed
 
 
 def test_a_command_does_not_wait_for_the_slow_pace_at_which_a_silent_channel_is_asked() -> None:

@@ -319,6 +319,14 @@ class TestTruth:
         hub.advance(1000.0)
         assert (hub.focusers[1].position, hub.focusers[1].tube) == (62720, 62720)
 
+    def test_homing_never_counts_below_0_however_far_the_tube_is_out(self) -> None:
+        hub = Hub({'type.1': 'OE'})
+        hub.focusers[1].slip(-100000)
+        ask(hub, '<F1HOME>')
+        counts = [place(hub, float(now))[0] for now in range(400)]
+        assert min(counts) >= 0
+        assert hub.focusers[1].homed
+
 
 class TestMechanicalFaults:
     def test_a_jammed_focuser_moves_for_ever_on_the_spot(self) -> None:

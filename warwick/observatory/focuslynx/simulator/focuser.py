@@ -209,8 +209,8 @@ class Focuser:
 
     def home(self, time: float) -> None:
         """Run in to the switch, then back to the stored position. The counter starts at Max Pos."""
-        tube = max(self.tube, 0)
         top = self.memory.max_pos
+        tube = min(max(self.tube, 0), top)   # a counter shows neither less than 0 nor more than Max Pos
         self._recount(top)
         self.homed = False
         self.phase = Phase.HOME_IN
