@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 
 import pytest
@@ -96,6 +97,35 @@ def test_a_move_that_is_repeated_is_seen_to_end_almost_at_once(kind: str, distan
     history = History()
     lates = sorted(follow(history, motor, distance)[0] for _ in range(41))
     assert lates[20] <= 0.02
+
+
+@pytest.mark.parametrize('jitter_s', [0.001, 0.003, 0.006])
+@pytest.mark.parametrize('distance', [1, 100, 1000])
+@pytest.mark.parametrize('kind', MOTORS)
+def test_a_motor_that_is_not_punctual_is_awaited_in_vain_only_at_the_first_move(
+        kind: str, distance: int, jitter_s: float) -> None:
+    for seed in range(10):
+        chance = random.Random(seed)
+        history = History()
+        follow(history, MOTORS[kind](distance), distance)
+        for _ in range(30):
+            motor = late(MOTORS[kind](distance), abs(chance.gauss(0, jitter_s)))
+            assert follow(history, motor, distance)[0] <= 0.1
+
+
+def test_a_move_that_ends_a_little_sooner_than_ever_is_awaited_there_from_then_on() -> None:
+    history = History()
+    history.learn(1, 0.515, 0.520, None)
+    history.learn(1, 0.0, 0.500, None)   # the first look, in the regular rhythm, has found it at rest
+    assert history.expected_s(1) == pytest.approx(0.5)
+
+
+def test_an_expected_end_just_behind_a_regular_look_takes_its_place() -> None:
+    history = History()
+    for _ in range(10):
+        late_s, looks = follow(history, steady(RHYTHM_S + 0.003), 503)
+    assert looks == 1
+    assert late_s <= 0.02
 
 
 def test_the_first_long_move_at_constant_speed_is_seen_to_end_almost_at_once() -> None:

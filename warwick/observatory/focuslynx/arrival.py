@@ -37,6 +37,9 @@ SAME_SPEED = 0.95
 LONGEST_RAMP_S = 0.5
 """A focuser that takes longer than this to come to rest has not met a ramp: it runs slower than before."""
 
+WIDE_S = 0.1
+"""Where earlier moves over the same way leave it open by more than this when one ends, its speed may tell more."""
+
 REMEMBERED_MOVES = 32
 
 
@@ -55,9 +58,17 @@ class _Duration:
         return (self.more_than_s + self.at_most_s) / 2
 
     def narrowed(self, by: _Duration) -> _Duration:
-        """What both observations allow; the later one alone if they contradict each other."""
+        """What both observations allow; the later one alone if they contradict each other.
+
+        A move that has ended a little sooner than ever has not become another one. Often a single look has found that,
+        which alone would say that the move may take any time up to then.
+        """
         more_than_s, at_most_s = max(self.more_than_s, by.more_than_s), min(self.at_most_s, by.at_most_s)
-        return by if more_than_s >= at_most_s else _Duration(more_than_s, at_most_s)
+        if more_than_s < at_most_s:
+            return _Duration(more_than_s, at_most_s)
+        if 0 <= self.more_than_s - by.at_most_s <= SHORTEST_GAP_S:
+            return _Duration(max(by.more_than_s, by.at_most_s - JITTER_S), by.at_most_s)
+        return by
 
 
 class History:
@@ -83,9 +94,9 @@ class History:
             return None
         return max(self._durations[known].expected_s + (longer / self._speed if self._speed else 0.0), 0.0)
 
-    def knows(self, way: int) -> bool:
-        """Whether just that way has been made before."""
-        return way in self._durations
+    def longest_s(self, way: int) -> float | None:
+        """How long a move by just that way took at most; None if it was not made before."""
+        return self._durations[way].at_most_s if way in self._durations else None
 
     def learn(self, way: int, more_than_s: float, at_most_s: float, speed: float | None) -> None:
         """Remember a completed move, and what repetitions of it have narrowed its duration down to."""
@@ -113,9 +124,10 @@ class Arrival:
         self._cruise: tuple[float, int, float] | None = None    # time, counts and speed when it last ran evenly
         self._gap_s = FIRST_GAP_S
         expected_s = history.expected_s(self._way)
-        self._well_known = history.knows(self._way)
+        longest_s = history.longest_s(self._way)
+        self._latest = math.inf if longest_s is None else now + longest_s   # no move by this way has taken longer
         self._expected_at = now + (abs(self._way) / FASTEST if expected_s is None else expected_s)
-        self.next_look = min(self._expected_at, now + rhythm_s)
+        self.next_look = min(self._expected_at, self._regular(now))
 
     def seen(self, at: float, counts: int) -> None:
         """The focuser was at `counts`, still on its way, in the look that went out at `at`."""
@@ -142,15 +154,22 @@ class Arrival:
 
     def _plan(self, now: float) -> float:
         """Time of the next look after one at `now`."""
-        regular = now + self._rhythm_s
+        regular = self._regular(now)
         early = max(self._estimate(now), now + SHORTEST_GAP_S)
         affordable = self._looks + 1 <= (early - self._start) / self._rhythm_s + EXTRA_LOOKS
         return early if early < regular and affordable else regular
 
+    def _regular(self, now: float) -> float:
+        """Time of the next look of the rhythm after one at `now`: at the expected end, if that is just behind it."""
+        regular = now + self._rhythm_s
+        return self._expected_at if regular < self._expected_at <= regular + SHORTEST_GAP_S else regular
+
     def _estimate(self, now: float) -> float:
         """When the focuser should arrive, or, if nothing tells, when another look is worth while."""
-        if self._expected_at > now and (self._well_known or self._cruise is None):
+        if self._expected_at > now and (self._cruise is None or self._latest - self._expected_at <= WIDE_S):
             return self._expected_at
+        if self._cruise is None and now < self._latest < math.inf:
+            return (now + self._latest) / 2
         if self._cruise is None:
             gap_s, self._gap_s = self._gap_s, self._gap_s * 2
             return now + gap_s
