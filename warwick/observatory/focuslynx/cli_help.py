@@ -9,21 +9,24 @@ from .cli_table import COMMANDS, Command
 from .constants import CommandStatus
 
 _WIDTH = 79
-_LONGEST = 26   # of a synopsis that has its summary on the same line
+_LONGEST = 26   # of a synopsis in the overview
 
 
 def usage(program: str) -> str:
-    """Every command of the table in its group, one line each."""
-    width = max(len(command.synopsis) for command in COMMANDS if len(command.synopsis) <= _LONGEST)
+    """Every command of the table in its group, one line each; what a synopsis has too much for that is `...`."""
+    synopses = {command: _short(command) for command in COMMANDS}
+    width = max(map(len, synopses.values()))
     lines = [f'usage: {program} <command> [<arguments>]']
     for group in dict.fromkeys(command.group for command in COMMANDS):
         lines += ['', f'{group} commands:']
-        for command in COMMANDS:
-            if command.group == group:
-                beside = len(command.synopsis) <= width
-                lines += [] if beside else [f'   {command.synopsis}']
-                lines.append(f'   {command.synopsis if beside else "":{width}}   {command.summary}')
+        lines += [f'   {synopsis:{width}}   {command.summary}' for command, synopsis in synopses.items()
+                  if command.group == group]
     return '\n'.join(lines)
+
+
+def _short(command: Command) -> str:
+    synopsis = command.synopsis
+    return synopsis if len(synopsis) <= _LONGEST else synopsis.partition(' [')[0] + ' ...'
 
 
 def explained(command: Command, program: str) -> str:
