@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
-    """The directory `name`, filled by one of the processes that run this session; the others wait for it."""
+    """The directory `name`, filled by one of the processes that run these tests; the others wait for it."""
     base = factory.getbasetemp()
     if 'PYTEST_XDIST_WORKER' in os.environ:
         base = base.parent
