@@ -138,7 +138,7 @@ def test_help_lists_every_command_in_its_group_without_a_configuration(
     completed = client.run(*arguments)
     assert (completed.returncode, completed.stderr) == (0, '')
     usage, general, engineering = completed.stdout.split('\n\n')
-    assert usage == 'usage: focus <command> [<arguments>]'
+    assert usage == 'usage: focus <command> [<arguments>]\n       focus <command> --help'
     for block, title, names in (
         (general, 'general commands:', ['set', 'offset', 'center', 'stop', 'status', 'json', 'info', 'watch']),
         (engineering, 'engineering commands:', ['zero', 'home', 'configure', 'init', 'kill']),

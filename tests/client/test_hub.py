@@ -223,3 +223,11 @@ def test_a_failed_change_gives_the_reason_of_the_daemon(
     completed = client.run('configure', '1', 'led', '5')
     assert (completed.returncode, completed.stdout) == (1, 'error: command failed\n')
     assert completed.stderr == 'error: led = 5 failed: the hub refused it; channel 1 is at +500 steps\n'
+
+
+def test_on_a_terminal_a_change_that_makes_the_channel_unusable_says_so(
+    client: Client, daemon: Daemon, hub: dict[str, Any], state: dict[str, Any]
+) -> None:
+    daemon.control.answer('report_status', dict(state, status_1=2, error_1='backlash compensation is on (BLC En = 1)'))
+    assert on_terminal(client, '1', 'led', '20') == (0, 'Channel 1: led is 20, was 75\r\n'
+                                                     'Channel 1: ERROR (backlash compensation is on: BLC En = 1)\r\n')

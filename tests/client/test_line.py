@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pexpect
 import pytest
 
 from tests.client.screen import Screen
+from warwick.observatory.focuslynx.cli_line import LiveLine
 
 if TYPE_CHECKING:
     from tests.client.conftest import Client, Daemon
@@ -68,6 +70,40 @@ def test_the_line_tells_speed_and_time_left(client: Client, daemon: Daemon, stat
     finish(terminal)
 
 
+def watched(position: Callable[[float], float], rhythm_s: float, seconds: float) -> dict[float, tuple[int, int] | None]:
+    """What a line shows of a motion to +10000 steps that the daemon looks at in a rhythm, and the client ten times a
+    second: speed and seconds left, by the time since the motion began."""
+    stream, shown = StringIO(), {}
+    line = LiveLine(stream, 1, 0.0)
+    for tenths in range(round(seconds * 10)):
+        now = tenths / 10 + 0.03
+        looked_at = max(0.0, (now - 0.7) // rhythm_s * rhythm_s)
+        line.show({'status_1': 5, 'current_steps_1': int(position(looked_at)), 'target_steps_1': 10000}, False, now)
+        found = re.search(r'(\d+)(?: steps)?/s +(?:(\d+) s|(\d+):(\d\d)) left', frames(stream.getvalue())[-1])
+        shown[now - 0.7] = None if found is None else (
+            int(found[1]), int(found[2]) if found[2] else 60 * int(found[3]) + int(found[4]))
+    return shown
+
+
+@pytest.mark.parametrize('speed', [35, 800, 3000])
+@pytest.mark.parametrize('rhythm_s', [0.2, 0.5, 2.0])
+def test_the_speed_and_the_time_left_are_those_of_the_motion(speed: int, rhythm_s: float) -> None:
+    for at, told in watched(lambda t: min(t * speed, 10000), rhythm_s, min(10000 / speed, 20)).items():
+        if at < 3 * rhythm_s + 1.5:
+            continue
+        assert told is not None
+        assert told[0] == pytest.approx(speed, rel=0.06)
+        left_s = (10000 - at * speed) / speed
+        assert left_s * 0.94 - 1 <= told[1] <= left_s * 1.06 + rhythm_s + 1
+
+
+def test_a_focuser_that_stands_has_neither_speed_nor_time_left() -> None:
+    shown = watched(lambda t: min(t * 800, 4000), 0.5, 20)
+    assert all(told is not None for at, told in shown.items() if 3 < at < 5)
+    assert all(told is not None and told[0] < 700 for at, told in shown.items() if 8 < at < 10)
+    assert all(told is None for at, told in shown.items() if at > 14)
+
+
 def test_homing_shows_the_counter_and_how_long_it_takes_and_no_bar(
     client: Client, daemon: Daemon, state: dict[str, Any]
 ) -> None:
@@ -112,6 +148,11 @@ def test_a_locale_without_unicode_gets_a_bar_of_ascii(client: Client, daemon: Da
     finish(terminal)
 
 
+def bar(text: str) -> int:
+    """The length of the bar."""
+    return text.count('━') + text.count('─')
+
+
 def test_a_window_made_narrower_in_mid_move_leaves_no_remains(
     client: Client, daemon: Daemon, state: dict[str, Any], tmp_path: Any
 ) -> None:
@@ -120,15 +161,16 @@ def test_a_window_made_narrower_in_mid_move_leaves_no_remains(
     screen = Screen(tmp_path / 'tmux', client.environment, columns=100)
     try:
         screen.start(client.command('set', '1', '1000'))
-        screen.wait(lambda text: '+1000 steps' in text)
+        wide = bar(screen.wait(lambda text: '+1000 steps' in text))
         screen.resize(60, 24)
         daemon.control.answer('report_status', moving(state, 500))
-        text = screen.wait(lambda text: '+500 ━' in text)
+        text = screen.wait(lambda text: '+500 ━' in text and bar(text) < wide)
         assert text.count('Channel 1') == text.count('+1000') == 1
         assert len(text.rstrip().splitlines()[-1]) < 60
         screen.resize(120, 24)
         daemon.control.answer('report_status', moving(state, 750))
-        screen.wait(lambda text: text.count('Channel 1') == 1 and '+750 ━' in text and '+1000 steps' in text)
+        text = screen.wait(lambda text: '+750 ━' in text and bar(text) > wide)
+        assert text.count('Channel 1') == text.count('+1000 steps') == 1
         daemon.control.release('set_focus', 0)
         text = screen.wait(lambda text: text.rstrip().endswith('ready>'))
         assert 'Channel 1' not in text
@@ -236,14 +278,10 @@ def test_a_move_in_the_background_does_not_write_into_what_is_typed(
 def test_a_terminal_that_goes_away_does_not_end_the_move(
     client: Client, daemon: Daemon, state: dict[str, Any], client_at: Callable[..., Client]
 ) -> None:
-    from io import StringIO
-
-    from warwick.observatory.focuslynx.cli_line import LiveLine
-
     class Gone(StringIO):
         def write(self, text: str) -> int:
             raise OSError(5, 'Input/output error')
 
-    line = LiveLine(Gone(), 1)
-    line.show(state, False)
+    line = LiveLine(Gone(), 1, 0.0)
+    line.show(state, False, 0.1)
     line.clear()

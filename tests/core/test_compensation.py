@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Connect, MoveFocuser, Outcome, Stop
+from warwick.observatory.focuslynx.commands import Configure, Connect, MoveFocuser, Outcome, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.hub_settings import find
+from warwick.observatory.focuslynx.simulator.model import Hub
 
 ALLOWED = replace(SETTINGS, allow_hub_compensation=True, idle_loop_delay_s=1.0)
 COMPENSATING = {'tcomp.1': '1', 'tempco': '-50,0,0,0,0', 'compensation_speed': '50'}
@@ -59,26 +61,76 @@ def test_a_move_asked_for_while_a_correction_is_seen_waits_as_well() -> None:
 
 
 def test_a_correction_that_does_not_end_fails_the_move_in_words_and_in_time() -> None:
-    world = World(ALLOWED, hub={**COMPENSATING, 'tempco': '-9999,0,0,0,0'}).connected()
+    settings = replace(ALLOWED, move_timeout_s=30.0)
+    world = World(settings, hub={**COMPENSATING, 'tempco': '-9999,0,0,0,0'}).connected()
     warm(world, 22.7)
     world.run(0.5)
     caller = world.ask(MoveFocuser(1, 500))
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
-    assert caller.waited_s <= 10
+    assert caller.waited_s <= 30.1
     assert 'compensating' in (world.view(1).failure or '')
     assert world.requests(b'MA') == []
 
 
-def test_a_stop_ends_the_compensation_and_says_so() -> None:
+def test_a_correction_that_takes_long_is_waited_for() -> None:
     world = World(ALLOWED, hub=COMPENSATING).connected()
+    warm(world, 41.7)
+    world.run(0.5)
+    assert world.hub.focusers[1].moving
+    caller = world.ask(MoveFocuser(1, 500))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE
+    assert caller.waited_s > 15
+
+
+def test_a_hub_that_falls_silent_while_it_compensates_fails_the_move_soon() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tempco': '-999,0,0,0,0'}).connected()
+    warm(world, 22.7)
+    world.run(0.5)
+    caller = world.ask(MoveFocuser(1, 500))
+    world.run(2)
+    world.faults.mute()
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    assert caller.waited_s <= 15
+
+
+@pytest.mark.parametrize('shown', ['working', 'stored'])
+@pytest.mark.parametrize('idle_loop_delay_s', [1.0, 60.0])
+def test_a_stop_ends_the_compensation_and_says_so(shown: str, idle_loop_delay_s: float) -> None:
+    settings = replace(ALLOWED, idle_loop_delay_s=idle_loop_delay_s)
+    world = World(settings, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
     assert world.view(1).compensating is True
     assert world.do(Stop(1)) is Outcome.DONE
-    world.run(2)
+    assert world.view(1).compensating is False
+    world.run(200)
     assert world.view(1).compensating is False
     assert world.view(1).status == FocuserStatus.Idle
     assert len(world.logged('temperature compensation is off now')) == 1
     assert world.requests(b'SCTE') == []
+
+
+@pytest.mark.parametrize('shown', ['working', 'stored'])
+def test_compensation_that_a_stop_has_ended_is_switched_on_again_by_a_change(shown: str) -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert world.do(Configure(1, find('nickname'), 'North')) is Outcome.DONE
+    assert world.logged('temperature compensation is off now')
+    assert world.view(1).compensating is False
+    assert world.do(Configure(1, find('temperature_compensation'), True)) is Outcome.DONE
+    assert world.hub.focusers[1].tc_on
+    assert world.view(1).compensating is True
+    world.run(10)
+    assert world.view(1).compensating is True
+
+
+def test_moves_arrive_though_the_temperature_never_rests() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tempco': '-86,0,0,0,0', 'backlash.1': '1'}).connected()
+    world.hub.temperature_ramp(1, -20.0, 15000.0, world.now)   # 10 degrees in an hour
+    for number in range(60):
+        assert world.do(MoveFocuser(1, 1700 if number % 2 else -1300)) is Outcome.DONE
+        world.run(number % 7)
 
 
 def test_an_overshoot_against_backlash_is_not_taken_for_arrival() -> None:
@@ -99,6 +151,39 @@ def test_an_overshoot_stays_within_the_limits() -> None:
     assert world.view(1).max_steps == 30000 - 40
     assert world.do(MoveFocuser(1, 29961)) is Outcome.OUTSIDE_LIMITS
     assert world.do(MoveFocuser(1, 29960)) is Outcome.DONE
+
+
+def test_an_overshoot_of_inward_moves_stays_within_the_limits() -> None:
+    world = World(ALLOWED)
+    world.hub.focusers[1].memory.backlash = True
+    world.hub.focusers[1].memory.backlash_steps = -40   # which the hub shows, though nobody can set it
+    world.connected()
+    assert (world.view(1).min_steps, world.view(1).max_steps) == (-30000 + 40, 30000)
+    assert world.do(MoveFocuser(1, 30001)) is Outcome.OUTSIDE_LIMITS
+    assert world.do(MoveFocuser(1, -29961)) is Outcome.OUTSIDE_LIMITS
+
+
+def test_an_overshoot_that_is_not_known_may_be_any() -> None:
+    hub = Hub({'channels': '1,2', 'backlash': '1'}, now=0.0)
+
+    def answer(request: bytes) -> list[tuple[float, bytes]]:
+        return [(0.01, hub.receive(request, 0.0).replace(b'BLC Stps = +40\n', b''))]
+
+    world = World(ALLOWED)
+    world.answers(answer)
+    world.connected()
+    assert (world.view(1).min_steps, world.view(1).max_steps) == (-30000 + 99, 30000 - 99)
+
+
+@pytest.mark.parametrize('offset', [False, True])
+def test_a_move_heeds_the_limits_that_were_read_again_for_it(offset: bool) -> None:
+    world = World(replace(ALLOWED, idle_loop_delay_s=60.0, soft_step_limits=(-1000, 1000))).connected()
+    world.run(20)
+    world.hub.set('backlash.1', '1', world.now)   # by another program, since the settings were read
+    assert world.do(MoveFocuser(1, 1000, offset)) is Outcome.OUTSIDE_LIMITS
+    assert world.requests(b'MA') == []
+    assert world.view(1).failure == 'move to +1000 steps refused: outside limits'
+    assert world.do(MoveFocuser(1, 960, offset)) is Outcome.DONE
 
 
 def test_a_move_under_compensation_arrives_though_the_temperature_changes_on_the_way() -> None:

@@ -3,13 +3,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.core.world import SETTINGS as WORLD_SETTINGS
 from tests.core.world import World
 from warwick.observatory.focuslynx.change import present
-from warwick.observatory.focuslynx.commands import Configure, Connect, Inquire, MoveFocuser, Outcome, Stop
+from warwick.observatory.focuslynx.commands import (
+    Configure,
+    Connect,
+    Disconnect,
+    Home,
+    Inquire,
+    MoveFocuser,
+    Outcome,
+    SetZero,
+    Stop,
+)
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value, find
 
@@ -222,3 +234,159 @@ def test_a_failed_inquiry_is_not_taken_for_a_fresh_one() -> None:
     world.faults.mute_next = 100
     assert world.do(Inquire()) is Outcome.FAILED
     assert world.do(Inquire()) is Outcome.FAILED
+
+
+@pytest.mark.parametrize('device_type', ['OE', 'OI', 'FB'])
+@pytest.mark.parametrize('after_s', [0.05, 0.5, 1.0, 2.0, 4.0, 4.5, 5.2, 5.6])
+def test_a_stop_while_a_change_restarts_the_channel_leaves_it_usable(device_type: str, after_s: float) -> None:
+    world = World().connected()
+    world.run(1)
+    caller = world.ask(change('device_type', device_type))
+    world.run(after_s)
+    stop = world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None and caller.outcome is not None)
+    assert (stop.waited_s < 4.5, caller.waited_s < 20) == (True, True)
+    world.run(30)
+    assert not world.hub.focusers[1].moving
+    assert world.requests(b'HALT', since=world.now - 20) == []
+    if device_type != 'FB':
+        assert 'IsHomed = 0' in (world.view(1).error or '')
+        assert world.do(Home(1)) is Outcome.DONE
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
+
+
+@pytest.mark.parametrize('idle_loop_delay_s', [5.0, 30.0])
+@pytest.mark.parametrize('restart_s', ['0', '1', '5'])
+@pytest.mark.parametrize('key, value', [('device_type', 'OE'), ('device_type', 'FB'), ('reset', 'defaults')])
+def test_when_a_change_that_restarts_the_channel_has_ended_its_state_is_that_of_the_hub(
+        key: str, value: str, restart_s: str, idle_loop_delay_s: float) -> None:
+    world = World(replace(WORLD_SETTINGS, idle_loop_delay_s=idle_loop_delay_s), hub={'restart': restart_s}).connected()
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    world.run(3)
+    assert world.do(change(key, value)) is Outcome.DONE
+    focuser, view = world.hub.focusers[1], world.view(1)
+    assert view.status == (FocuserStatus.Moving if focuser.moving else FocuserStatus.Idle)
+    assert view.current_steps == pytest.approx(focuser.position - focuser.memory.max_pos // 2, abs=100)
+    assert world.logged('moved') == []
+
+
+def test_while_a_change_restarts_a_channel_nothing_is_said_of_its_position() -> None:
+    world = World().connected()
+    caller = world.ask(change('device_type', 'OE'))
+    world.until(lambda: bool(world.requests(b'SCDT')))
+    while caller.outcome is None:
+        assert world.view(1).current_steps is None
+        world.run(0.01)
+
+
+def test_what_a_restart_has_set_in_motion_is_halted_before_the_port_is_closed() -> None:
+    world = World().connected()
+    assert world.do(change('device_type', 'OE')) is Outcome.DONE
+    assert world.hub.focusers[1].moving
+    assert world.do(Disconnect()) is Outcome.DONE
+    assert not world.hub.focusers[1].moving
+
+
+def test_what_a_restart_has_set_in_motion_may_end_by_itself() -> None:
+    world = World(hub={'speed': '20000'}).connected()
+    assert world.do(change('device_type', 'OE')) is Outcome.DONE
+    world.run(30)
+    assert (world.view(1).status, world.view(1).homed) == (FocuserStatus.Idle, True)
+    assert world.requests(b'HALT') == []
+    assert world.logged('from outside') == []
+    assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
+
+
+@pytest.mark.parametrize('key, value', [('device_type', 'FB'), ('reset', 'defaults')])
+@pytest.mark.parametrize('mover', ['us', 'others'])
+def test_a_channel_is_not_restarted_while_the_other_one_moves(key: str, value: str, mover: str) -> None:
+    world = World(hub={'restarts': 'hub'}).connected()
+    if mover == 'us':
+        world.ask(MoveFocuser(2, 20000))
+    else:
+        world.hub.hand(2, 20000, world.now)
+    world.run(6)
+    assert world.do(change(key, value)) is Outcome.FAILED
+    assert world.requests(b'SCDT') + world.requests(b'RESET') == []
+    assert 'the other channel is ' in (world.view(1).failure or '')
+    assert world.hub.focusers[2].moving
+    world.run(60)
+    assert world.do(change(key, value)) is Outcome.DONE
+
+
+def test_a_reset_that_was_lost_on_the_wire_is_not_taken_for_done() -> None:
+    world = World(replace(WORLD_SETTINGS, temperature_probe_required=False), hub={'channels': '1'}).connected()
+    world.hub.set('nickname.2', 'foo', world.now)
+    world.run(12)
+    world.wrote = lambda data: b'' if b'RESET' in data else data   # type: ignore[method-assign]
+    assert world.do(change('reset', 'defaults', channel=2)) is Outcome.FAILED
+    assert 'all is set as before' in (world.view(2).failure or '')
+
+
+def test_a_max_pos_below_the_focuser_is_refused_and_not_sent() -> None:
+    world = World().connected()
+    assert world.do(change('max_position', 20000)) is Outcome.FAILED
+    assert world.view(1).failure == 'max_position = 20000 refused: the focuser is beyond that, at 32767 counts'
+    assert world.requests(b'SETMAX') == []
+
+
+def test_a_channel_whose_max_pos_others_have_set_below_the_focuser_is_mended_by_a_change() -> None:
+    world = World().connected()
+    world.hub.focusers[1].memory.max_pos = 20000   # a hub that lets another program do so
+    world.run(60)
+    assert world.view(1).error == 'the hub reports 32767 counts, beyond its Max Pos of 20000'
+    assert world.do(MoveFocuser(1, 0)) is Outcome.NOT_AVAILABLE
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert world.do(change('max_position', 65535)) is Outcome.DONE
+    world.run(1)
+    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 0)
+    assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
+
+
+def test_a_change_that_was_not_confirmed_is_looked_for_at_once() -> None:
+    world = World(replace(WORLD_SETTINGS, serial_timeout_s=5.0, idle_loop_delay_s=60.0)).connected()
+    world.run(1)
+
+    def wrote(data: bytes) -> bytes:
+        world.faults.mute_next = int(b'SETMAX' in data)
+        return data
+
+    world.wrote = wrote   # type: ignore[method-assign]
+    caller = world.ask(change('max_position', 80000))
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.FAILED
+    world.run(3)
+    assert world.view(1).current_steps == 32767 - 40000
+
+
+def test_the_late_answer_to_a_change_is_not_taken_for_that_to_a_zero() -> None:
+    world = World(replace(WORLD_SETTINGS, serial_timeout_s=5.0)).connected()
+    world.do(MoveFocuser(1, 1000))
+    world.run(1)
+    caller = world.ask(change('reverse', 'on'))
+    world.until(lambda: bool(world.requests(b'REVERSE')))
+    world.faults.settings.delay = 4.5
+    world.run(0.01)
+    world.faults.settings.delay = 0.0
+    world.until(lambda: caller.outcome is not None)
+    assert world.do(SetZero(1)) is Outcome.DONE
+    assert world.requests(b'SCCP') == [b'<F1SCCP032767>']
+
+
+def test_an_inquiry_reads_the_settings_anew() -> None:
+    world = World(replace(WORLD_SETTINGS, idle_loop_delay_s=60.0)).connected()
+    world.run(1)
+    world.hub.set('nickname.1', 'North', world.now)   # by another program
+    world.hub.set('led', '9', world.now)
+    assert world.do(Inquire()) is Outcome.DONE
+    assert (shown_value(world, 'nickname'), shown_value(world, 'led', 2)) == ('North', 9)
+
+
+def test_what_a_hub_has_told_is_forgotten_with_the_connection() -> None:
+    world = World().connected()
+    world.do(Inquire())
+    assert world.controller.hub is not None
+    world.do(Disconnect())
+    assert world.controller.hub is None

@@ -166,3 +166,11 @@ def test_one_wrong_digit_after_a_stop_does_not_make_a_home_known() -> None:
         world.run(0.001)
         assert world.view(1).status == FocuserStatus.Error
     assert stop.outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize('counts', ['0', '1', '3'])
+def test_homing_from_the_switch_is_over_before_it_can_be_seen(counts: str) -> None:
+    world = World(hub={'type': 'OI', 'position': counts}).connected()
+    assert world.do(Home(1)) is Outcome.DONE
+    assert world.view(1).current_steps == int(counts) - 56000
+    assert world.requests(b'HALT') == []

@@ -324,3 +324,49 @@ def test_stops_one_after_another_do_not_keep_the_caller_of_a_move_waiting() -> N
     world.run(80)
     assert not world.hub.focusers[1].moving
     assert world.view(1).status == FocuserStatus.Idle
+
+
+def test_a_stop_that_the_hub_does_not_confirm_tells_why_the_move_failed_and_where_it_may_go_on_to() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 20000))
+    world.run(1.5)
+    world.faults.mute()
+    world.faults.deafen()
+    stop = world.ask(Stop(1))
+    world.until(lambda: stop.outcome is not None and move.outcome is not None)
+    assert (stop.outcome, move.outcome) == (Outcome.FAILED, Outcome.FAILED)
+    view = world.view(1)
+    assert (view.status, view.target_steps, view.requested_steps) == (FocuserStatus.Moving, 20000, 20000)
+    assert view.failure == 'move to +20000 steps failed: it was to be stopped, and may go on'
+    assert len(world.logged('move to +20000 steps failed')) == 1
+    world.faults.unmute()
+    world.faults.undeafen()
+    world.run(5)
+    view = world.view(1)
+    assert view.status == FocuserStatus.Idle
+    assert view.target_steps == view.current_steps == world.hub.focusers[1].position - 32767
+
+
+def test_a_stop_while_the_range_of_the_hub_grows_is_confirmed_and_leaves_the_channel_usable() -> None:
+    world = World(hub={'speed': '20000'}).connected()
+    world.run(12)
+    world.hub.receive(b'<F1SETMAX112000><F1MA111999>', world.now, 7)   # another program
+    world.until(lambda: world.hub.focusers[1].position > 66000)
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert not world.hub.focusers[1].moving
+    assert world.view(1).current_steps is None, 'what the position means is not known yet'
+    world.run(1)
+    assert world.view(1).current_steps == world.hub.focusers[1].position - 56000
+    assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
+
+
+def test_a_motor_that_could_not_be_halted_is_told_at_a_quiet_pace() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 20000))
+    world.run(1.5)
+    world.answers(lambda request: [(0.01, b'!\nHALTED\n')] if b'HALT' in request else [(0.01, b'!\nnonsense\n')])
+    world.do(Stop(1))
+    world.run(10)
+    before = len(world.requests(b'F1HALT'))
+    world.run(60)
+    assert 10 <= len(world.requests(b'F1HALT')) - before <= 70

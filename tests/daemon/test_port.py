@@ -9,7 +9,7 @@ import termios
 import pytest
 import serial
 
-from warwick.observatory.focuslynx.port import explain, open_port
+from warwick.observatory.focuslynx.port import check_address, explain, open_port
 
 
 @pytest.mark.parametrize(('error', 'reason'), [
@@ -21,7 +21,7 @@ from warwick.observatory.focuslynx.port import explain, open_port
     (termios.error(errno.EIO, 'Input/output error'), 'the device is gone'),
     (serial.SerialException('Could not configure port: (25, "Inappropriate ioctl")'), 'it is not a serial device'),
     (serial.SerialException('device reports readiness to read but returned no data'),
-     'device reports readiness to read but returned no data'),
+     'the device is gone'),
     (serial.SerialException('two\nlines'), 'two lines'),
     (OSError(errno.ENOSPC, 'No space left on device'), 'no space left on device'),
     (TypeError(), 'TypeError'),
@@ -33,3 +33,25 @@ def test_an_error_of_a_port_is_explained_in_one_short_line(error: Exception, rea
 def test_a_name_with_a_nul_is_an_error_like_any_other() -> None:
     with pytest.raises((ValueError, OSError)):
         open_port('/dev/\0', 115200)
+
+
+@pytest.mark.parametrize('name', ['/dev/focuser', 'socket://192.168.7.30:9760', 'socket://[::1]:9760', 'loop://',
+                                  'lynxsim://', 'lynxsim://?channels=1,2&speed=800', 'rfc2217://host:2217'])
+def test_an_address_that_can_be_opened_some_day_is_good(name: str) -> None:
+    check_address(name)
+
+
+@pytest.mark.parametrize(('name', 'reason'), [
+    ('foo://bar', "protocol 'foo' is not known"),
+    ('socket://host', 'must be socket://HOST:PORT'),
+    ('socket://host:fast', 'must be socket://HOST:PORT'),
+    ('socket://host:99999', 'must be socket://HOST:PORT'),
+    ('lynxsim://?chan=1', "unknown option 'chan'"),
+    ('lynxsim://?speed=fast', 'speed'),
+    ('lynxsim://somewhere', 'the form is lynxsim://'),
+])
+def test_an_address_that_can_never_be_opened_is_named_with_its_reason(name: str, reason: str) -> None:
+    with pytest.raises(ValueError) as error:
+        check_address(name)
+    assert reason in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

@@ -44,6 +44,7 @@ LEFT_OUT = (
     ('hub_settings.py', 'unipolar motor (Robo-Focus)', 'a name of a focuser'),
     ('notify.py:_channel_in_words', '*', 'the state of the service'),
     ('service.py:run', 'ending: what moves is halted first', 'the state of the service'),
+    ('port.py:explain', 'readiness to read', 'what pyserial says, which is said in other words'),
     ('protocol.py:*', 'a position of * counts cannot be sent: 0 to * can', 'limits are checked before that'),
     ('reports.py:*', '[A-Z]* *', 'keys of the hub'),
     ('task.py', '*', 'phases of a task, for readers of the code'),

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 
 import pytest
 
 from tests.docs.document import Direction, NotRun, Typed, sections
 from tests.docs.stage import ROOT, Stage, why_not
+from warwick.observatory.focuslynx.cli_table import COMMANDS
+from warwick.observatory.focuslynx.hub_settings import find
 
 SECTIONS = sections((ROOT / 'docs/operations.md').read_text('utf-8'))
 NO_STAGE = why_not()
@@ -96,6 +99,40 @@ CHECKS: dict[str, Callable[[Stage, str, list[str]], None]] = {
     'systemctl': check_systemctl, 'udevadm': check_udevadm, 'firewall-cmd': check_firewall_cmd, 'dnf': check_dnf,
     'focus': check_focus,
 }
+
+
+PROSE = re.sub(r'^```.*?^```$|^ +```.*?^ +```$|<!--.*?-->', '', (ROOT / 'docs/operations.md').read_text('utf-8'),
+               flags=re.DOTALL | re.MULTILINE)
+OURS, TOOLS = ('focus', 'focusd'), ('df', 'journalctl', 'ls', 'make', 'rpm', 'ss', 'sudo', 'systemctl')
+INLINE = [code.split() for code in sorted(set(re.findall('`([a-z]+ [^`]+)`', PROSE)))]
+
+
+@pytest.mark.parametrize('command', [' '.join(words) for words in INLINE if words[0] in OURS])
+def test_a_command_within_a_sentence_is_one_that_the_program_takes(command: str) -> None:
+    program, name, *words = shlex.split(command)
+    if program == 'focusd':
+        assert name in ('--check', '--version')
+        return
+    row = next((row for row in COMMANDS if row.name == name), None)
+    assert row is not None
+    if not words and row.arguments:
+        return   # a sentence about the command
+    parsed = row.parsed(words)
+    assert parsed is not None
+    arguments, _ = parsed
+    if name == 'configure' and len(arguments) == 3:
+        find(arguments[1]).parse(arguments[2])
+
+
+@needs_a_stage
+@pytest.mark.parametrize('command', [' '.join(words) for words in INLINE if words[0] in TOOLS])
+def test_a_tool_within_a_sentence_is_there(command: str) -> None:
+    assert shutil.which(next(word for word in command.split() if word != 'sudo'))
+
+
+def test_commands_within_sentences_are_found() -> None:
+    commands = {' '.join(words) for words in INLINE}
+    assert {'focus init', 'focus stop 1', 'focus configure 1 reverse on', 'sudo chmod 755 /etc/focusd'} <= commands
 
 
 def test_there_are_few_commands_that_are_not_run() -> None:

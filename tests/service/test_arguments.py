@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,9 +81,32 @@ def test_a_check_of_a_wrong_configuration_is_one_line_and_exit_1(config: Path) -
     assert result.stderr == f'focusd: {config}: serial_baud: "fast": must be a whole number\n'
 
 
+@pytest.mark.parametrize(('address', 'reason'), [
+    ('foo://bar', "protocol 'foo' is not known"), ('lynxsim://?chan=1', "unknown option 'chan'; there are "),
+    ('socket://dome', 'must be socket://HOST:PORT')])
+def test_a_check_refuses_a_port_that_can_never_be_opened(config: Path, address: str, reason: str) -> None:
+    config.write_text(config.read_text().replace('/dev/focuser', address))
+    result = focusd('--check', str(config))
+    assert (result.returncode, result.stdout, result.stderr.count('\n')) == (1, '', 1)
+    assert result.stderr.startswith(f'focusd: {config}: serial_port: "{address}": ')
+    assert reason in result.stderr
+
+
+@pytest.mark.parametrize('module', ['Pyro4', 'serial'])
+def test_ctrl_c_during_the_start_is_no_traceback(config: Path, tmp_path: Path, module: str) -> None:
+    (tmp_path / f'{module}.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n')
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), *sys.path])}
+    result = subprocess.run([sys.executable, str(TOP / 'focusd'), str(config)], env=environment,
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+
+
 def test_the_version_is_printed() -> None:
     result = focusd('--version')
-    assert (result.returncode, result.stdout, result.stderr) == (0, f'focusd {SOFTWARE_VERSION}\n', '')
+    assert (result.returncode, result.stderr) == (0, '')
+    version, libraries = result.stdout.splitlines()
+    assert version == f'focusd {SOFTWARE_VERSION}'
+    assert re.fullmatch(r'Python 3\.\S+, Pyro4 \S+, pyserial \S+, jsonschema \S+', libraries)
 
 
 @pytest.mark.parametrize('option', ['--help', '-h'])

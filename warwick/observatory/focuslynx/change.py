@@ -27,10 +27,13 @@ FACTORY_TYPE = 'ZZ'
 class Setting(Task):
     """Set one of the hub's settings, and see that the hub has taken it."""
 
-    def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float, setting: HubSetting, value: Value) -> None:
+    def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float, setting: HubSetting, value: Value,
+                 before: Configuration) -> None:
         super().__init__(channel, ticket, sink, now)
         self._setting = setting
         self._value = value
+        self._before = before
+        self._shown_at: float | None = None   # when the hub showed the value
         self._sent_at = math.inf
         self.name = f'{setting.key} = {shown(value)}'
         self._limit_s = RESTART_LIMIT_S if setting.restarts else CHANGE_LIMIT_S
@@ -42,11 +45,16 @@ class Setting(Task):
         """Whether the channel is allowed to be silent for a while."""
         return self._setting.restarts and self.went_out
 
+    @property
+    def key(self) -> str:
+        """The key of the setting."""
+        return self._setting.key
+
     def request(self) -> Request:
         return Change(self._channel, self._setting.setter(self._value), self._setting.of_hub)
 
     def wanted(self) -> tuple[float, Request]:
-        if self.phase in (Phase.DOUBT, Phase.WATCH):
+        if self.phase in (Phase.DOUBT, Phase.WATCH) and self._shown_at is None:
             kind = {'config': GetConfig, 'compensation': GetCompensation, 'status': GetStatus}[self._setting.shown_by]
             return self._due, kind(self._channel)
         return super().wanted()
@@ -56,9 +64,8 @@ class Setting(Task):
         self._sent_at = now
 
     def accepted(self, now: float) -> None:
-        if self.phase is Phase.SEND:
-            self.phase = Phase.WATCH
-            self._due = now + (AGAIN_AFTER_RESTART_S if self.restarts else 0.0)
+        self.phase = Phase.WATCH
+        self._due = now + (AGAIN_AFTER_RESTART_S if self.restarts else 0.0)
 
     def failed_exchange(self, request: Request, error: HubError, now: float) -> None:
         super().failed_exchange(request, error, now)
@@ -69,17 +76,26 @@ class Setting(Task):
 
     def status(self, status: Status, at: float, now: float) -> None:
         if self.phase is not Phase.CHECK:
-            if self._setting.shown_by == 'status':
+            if self._shown_at is not None and at >= self._shown_at:
+                self._end(Outcome.DONE, 'info', f'{self.name} set, at {status.counts} counts now')
+            elif self._setting.shown_by == 'status':
                 self._compare(status.reverse, at, now)
         elif status.moving and self._setting.at_rest:
             self._end(Outcome.FAILED, 'error', f'{self.name} refused: the focuser is moving')
+        elif self.key == 'max_position' and status.counts > int(self._value):
+            self._end(Outcome.FAILED, 'error', f'{self.name} refused: the focuser is beyond that, at {status.counts} '
+                                               f'counts')
         else:
             self._send(now)
 
     def settings(self, report: Configuration | Compensation, at: float, now: float) -> None:
         shown_by = 'config' if isinstance(report, Configuration) else 'compensation'
-        if shown_by == self._setting.shown_by:
-            self._compare(present(self._setting.key, report), at, now)
+        if shown_by != self._setting.shown_by:
+            return
+        if self.key == 'reset' and self.phase is Phase.DOUBT and report == self._before and at >= self._sent_at:
+            self._end(Outcome.FAILED, 'error', f'{self.name} not confirmed: all is set as before; {self._error}')
+        elif self._shown_at is None:
+            self._compare(present(self.key, report), at, now)
 
     def tick(self, now: float) -> None:
         if now >= self.deadline:
@@ -91,7 +107,9 @@ class Setting(Task):
         """A report that was asked for at `at` shows the value; one from before the change says nothing."""
         if self.phase not in (Phase.DOUBT, Phase.WATCH) or at < self._sent_at:
             return
-        if value == self._value:
+        if value == self._value and self._setting.restarts:
+            self._shown_at = self._due = now   # a status from then on says where it is
+        elif value == self._value:
             self._end(Outcome.DONE, 'info', f'{self.name} set')
         elif self.phase is Phase.DOUBT and self._tries < TRIES and not self._setting.dangerous:
             self._send(now)

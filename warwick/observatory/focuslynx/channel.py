@@ -40,6 +40,7 @@ class Channel(Orders):
     def _forget(self) -> None:
         """Believe nothing of what was known of the focuser."""
         self._known.forget()
+        self._restarting = False
         self._failure = None
         self._arrival = None
         self._config_due = -math.inf
@@ -159,16 +160,18 @@ class Channel(Orders):
                 self._halting.sent()
         elif self._task is not None and request == self._task.request():
             self._task.sent(now)
+            if isinstance(self._task, Setting) and self._task.restarts:
+                self._restarting = True
+                self._known.lose_place(counted_anew=True)
+            elif isinstance(self._task, Setting) and self._task.key == 'temperature_compensation':
+                self._known.learn_compensation()
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A request that went out at `sent_at` was answered."""
         config = self._known.config
         if isinstance(reply, Status) and config is not None and reply.counts > config.max_counts:
-            self._config_due = -math.inf
-            self.failed(request, Garbled(f'the hub reports {reply.counts} counts, beyond its Max Pos of '
-                                         f'{config.max_counts}'), now)
-            return
-        if isinstance(reply, Configuration):
+            self._doubt_place(request, reply, config.max_counts, sent_at, now)
+        elif isinstance(reply, Configuration):
             self._take_config(reply, sent_at, now)
         elif isinstance(reply, Compensation):
             self._known.compensation = reply
@@ -181,14 +184,25 @@ class Channel(Orders):
             self.failures = 0
             self._take_status(reply, sent_at, now)
         elif isinstance(request, Halt):
+            if self._known.learn_halt():
+                self._log('warning', 'temperature compensation is off now: a halt ends it')
             if self._halting is not None:
                 self._halting.accepted(now)
-        elif self._task is not None:
-            self._task.accepted(now)
+        elif self._task is not None and self._task.phase is Phase.SEND and request == self._task.request():
+            self._task.accepted(now)   # not what was given up meanwhile, and not what another task has asked
         self._settle(now)
 
     def failed(self, request: Request, error: HubError, now: float) -> None:
         """A request was refused, or its reply was garbled or did not come."""
+        self._note_failure(request, error, now)
+        if self._halting is not None:
+            self._halting.failed_exchange(request, now)
+            self._retry_at = -math.inf
+        if self._task is not None and not isinstance(request, Halt):
+            self._task.failed_exchange(request, error, now)
+        self._settle(now)
+
+    def _note_failure(self, request: Request, error: HubError, now: float) -> None:
         if isinstance(request, (GetStatus, GetConfig)) or not isinstance(error, Refused):
             self._failure = error
             self.failures += 1
@@ -196,12 +210,24 @@ class Channel(Orders):
             if self.failures > FREE_RETRIES:
                 pace_s = self._settings.idle_loop_delay_s if self._task is None else self._settings.moving_loop_delay_s
                 self._retry_at = now + pace_s
+
+    def _doubt_place(self, request: Request, status: Status, max_counts: int, sent_at: float, now: float) -> None:
+        """A position beyond Max Pos: neither is believed any more, and the settings are read again.
+
+        That the motor runs, or stands, it tells all the same: for a halt, and for the change that makes both agree.
+        """
+        error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
+        self._config_due = -math.inf
+        self._note_failure(request, error, now)
         if self._halting is not None:
-            self._halting.failed_exchange(request, now)
             self._retry_at = -math.inf
-        if self._task is not None and not isinstance(request, Halt):
+            if self._halting.status(status, now):
+                self._known.lose_place()
+                self._halted(f'{status.counts} counts')
+        elif isinstance(self._task, Setting):
+            self._task.status(status, sent_at, now)
+        elif self._task is not None:
             self._task.failed_exchange(request, error, now)
-        self._settle(now)
 
     def tick(self, now: float) -> None:
         """Look at the clock: deadlines of commands, and troubles to be logged."""
@@ -224,6 +250,7 @@ class Channel(Orders):
         return min((when for when in times if when > now), default=math.inf)
 
     def _take_config(self, config: Configuration, sent_at: float, now: float) -> None:
+        compensated = self._known.compensates
         before = self._known.learn_config(config, now)
         if before is None:
             return
@@ -231,12 +258,15 @@ class Channel(Orders):
             self._log('warning', f'Max Pos of the hub changed from {before.max_counts} to {config.max_counts}: '
                                  f'all positions in steps have shifted')
             self._give_up_task('the range of the hub has changed')
-        if before.compensating and not config.compensating and not isinstance(self._task, Setting):
+        changed_by_us = isinstance(self._task, Setting) and self._task.key == 'temperature_compensation'
+        if compensated and not config.compensating and not changed_by_us:
             self._log('warning', 'temperature compensation is off now: a halt ends it')
         if self._known.interfering:
             self._give_up_task(self._known.interfering[0])
         self._config_failures = 0
         self._config_due = now + (0 if self._known.interfering else max(CONFIG_PACE_S, 10 * (now - sent_at)))
+        if isinstance(self._task, Move) and self._known.scale is not None:
+            self._task.rescale(self._known.scale)
         if self._task is not None:
             self._task.settings(config, sent_at, now)
 
@@ -259,9 +289,13 @@ class Channel(Orders):
         self._poll_due = sent_at + pace_s
         if self._halting is not None:
             if self._halting.status(status, now):
-                self._halted(status)
+                self._known.rest()
+                self._halted(self._known.in_steps(status.counts))
             return
-        if checking:
+        if self._restarting:
+            self._known.rest()
+            self._restarting = status.moving
+        elif checking:
             news = self._known.follow_outside_motion()
             if news is not None:
                 self._log('info' if self._known.compensating else 'warning', news)
@@ -270,17 +304,13 @@ class Channel(Orders):
         if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):
             self._task.status(status, sent_at, now)
 
-    def _halted(self, status: Status) -> None:
-        """A status after HALT shows the motor at rest."""
+    def _halted(self, where: str) -> None:
+        """A status after HALT shows the motor at rest, at a place in words."""
         assert self._halting is not None
-        where = self._known.in_steps(status.counts)
         tickets = self._halting.waiting()
         worth_a_line = tickets or self._halting.gave_up
         self._halting = None
-        self._unattended = False
-        self._known.rest()
-        if self._known.compensating:
-            self._config_due = -math.inf   # HALT has ended that as well
+        self._unattended = self._restarting = False
         if isinstance(self._task, Motion) and self._task.went_out:
             if self._task.phase is Phase.FAILED:
                 self._log('info', f'halted at {where}')
@@ -308,6 +338,9 @@ class Channel(Orders):
     def _leave_to_the_halt(self) -> None:
         """Tell who waits for a motion that it has failed, however often others ask for a stop; it is halted on."""
         if isinstance(self._task, Motion) and self._task.went_out:
+            if self._task.phase is not Phase.FAILED:   # then it has been said already why
+                self._task.cancel('failed: it was to be stopped, and may go on')
             self._task.finish(Outcome.FAILED)
             self._unattended = True
+            self._known.target_counts = self._known.requested_counts = self._task.target_counts
             self._release()

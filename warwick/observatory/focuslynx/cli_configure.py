@@ -9,8 +9,8 @@ from typing import Any
 
 from .cli_call import Focusd, HearingCtrlC, NoAnswer, Outcome
 from .cli_info import channel_of, hub_info, settings_of, words
-from .cli_status import printable
-from .constants import NO_COMMUNICATION, CommandStatus
+from .cli_status import channel_line, printable
+from .constants import NO_COMMUNICATION, CommandStatus, FocuserStatus
 from .hub_settings import SETTINGS, HubSetting, Value, find, shown
 
 DANGERS = {
@@ -42,7 +42,9 @@ def configure(focusd: Focusd, channel: int, key: str | None = None, value: str |
         before = _present(focusd, channel, key) if watched else None
         status = focusd.command('configure', channel, key, wanted, yes,
                                 timeout_s=_RESTART_S if setting.restarts else None)
-    told = _told(channel, setting, before, wanted) if watched and status == CommandStatus.Succeeded else ''
+        told = ''
+        if watched and status == CommandStatus.Succeeded:
+            told = _told(channel, setting, before, wanted) + _consequence(focusd, channel)
     return Outcome.of(status, told)
 
 
@@ -52,6 +54,15 @@ def _present(focusd: Focusd, channel: int, key: str) -> Any:
         return settings_of(channel_of(hub_info(focusd, _LOOK_S), channel)).get(key)
     except NoAnswer:
         return None
+
+
+def _consequence(focusd: Focusd, channel: int) -> str:
+    """A line for a channel that cannot be used now, as one whose hub would move the focuser by itself; else nothing."""
+    try:
+        state = focusd.report(_LOOK_S)
+    except NoAnswer:
+        return ''
+    return '\n' + channel_line(state, channel, False) if state.get(f'status_{channel}') == FocuserStatus.Error else ''
 
 
 def _told(channel: int, setting: HubSetting, before: Any, wanted: Value) -> str:

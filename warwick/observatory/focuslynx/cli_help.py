@@ -16,7 +16,7 @@ def usage(program: str) -> str:
     """Every command of the table in its group, one line each; what a synopsis has too much for that is `...`."""
     synopses = {command: _short(command) for command in COMMANDS}
     width = max(map(len, synopses.values()))
-    lines = [f'usage: {program} <command> [<arguments>]']
+    lines = [f'usage: {program} <command> [<arguments>]', f'       {program} <command> --help']
     for group in dict.fromkeys(command.group for command in COMMANDS):
         lines += ['', f'{group} commands:']
         lines += [f'   {synopsis:{width}}   {command.summary}' for command, synopsis in synopses.items()

@@ -10,7 +10,6 @@ the client.
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 from .cli_status import condition, duration
@@ -19,6 +18,7 @@ from .constants import FocuserStatus
 
 _FILLED, _REST, _PLAIN = '\x1b[36m', '\x1b[2m', '\x1b[0m'
 _SPEED_OVER_S, _SPEED_AFTER_S = 8.0, 0.9
+_STILL_S = 1.0
 _SHORTEST_BAR = 10
 
 
@@ -29,19 +29,21 @@ class LiveLine:
     line, and this way its remains are below the cursor, where the next drawing erases them.
     """
 
-    def __init__(self, stream: Any, channel: int, homing: bool = False) -> None:
+    def __init__(self, stream: Any, channel: int, now: float, homing: bool = False) -> None:
+        """`now` is in seconds, on the clock of `show`."""
         self._stream = stream
         self._channel = channel
         self._homing = homing
-        self._since = time.monotonic()
+        self._began_at = self._looked_at = now
         self._bars = '━─' if speaks_unicode(stream) else '=-'
         self._start: int | None = None
         self._seen: list[tuple[float, int]] = []  # time and position, where it was another than before
 
-    def show(self, state: dict[str, Any], stopping: bool) -> None:
-        """Draw what a status says."""
+    def show(self, state: dict[str, Any], stopping: bool, now: float) -> None:
+        """Draw what a status says that came at `now`."""
         columns, _ = size(self._stream)
-        self._write(self._text(state, columns - 1, stopping))
+        self._write(self._text(state, columns - 1, stopping, now))
+        self._looked_at = now
 
     def clear(self) -> None:
         """Leave nothing behind, and no ^C of the terminal's either."""
@@ -56,22 +58,22 @@ class LiveLine:
         except (OSError, ValueError):
             pass  # the terminal went away
 
-    def _text(self, state: dict[str, Any], columns: int, stopping: bool) -> str:
+    def _text(self, state: dict[str, Any], columns: int, stopping: bool, now: float) -> str:
         status, steps, target = (state.get(f'{key}_{self._channel}')
                                  for key in ('status', 'current_steps', 'target_steps'))
         if status not in (FocuserStatus.Idle, FocuserStatus.Moving) or not isinstance(steps, int):
             return f'Channel {self._channel}: {condition(state, self._channel)}'[:columns]
         if self._homing:
-            doing = 'stopping' if stopping else f'homing, {duration(time.monotonic() - self._since)}'
+            doing = 'stopping' if stopping else f'homing, {duration(now - self._began_at)}'
             return f'Channel {self._channel} {steps:+7d} steps   {doing}'[:columns]
         if self._start is None:
             self._start = steps
         if not self._seen or self._seen[-1][1] != steps:
-            self._seen.append((time.monotonic(), steps))
+            self._seen.append(((self._looked_at + now) / 2, steps))
         if status == FocuserStatus.Idle or not isinstance(target, int):
             return f'Channel {self._channel} {steps:+7d} steps'[:columns]
 
-        speed = self._speed()
+        speed = self._speed(now)
         left_s = math.ceil(abs(target - steps) / speed) if speed else None
         whole = abs(target - self._start)
         fraction = min(1.0, abs(steps - self._start) / whole) if whole else 1.0
@@ -95,12 +97,20 @@ class LiveLine:
         filled = round(width * fraction)
         return f'{_FILLED}{self._bars[0] * filled}{_PLAIN}{_REST}{self._bars[1] * (width - filled)}{_PLAIN}'
 
-    def _speed(self) -> float | None:
-        """Steps per second over the last seconds; None until that is long enough to be true."""
-        last_at, last = self._seen[-1]
-        first_at, first = next((seen for seen in self._seen if seen[0] >= last_at - _SPEED_OVER_S), self._seen[-1])
-        moved = abs(last - first)
-        return moved / (last_at - first_at) if moved and last_at - first_at >= _SPEED_AFTER_S else None
+    def _speed(self, now: float) -> float | None:
+        """Steps per second over the last seconds; None until that is long enough to be true, and at a standstill.
+
+        The first position seen is from before it moved, nobody knows how long. A position that has not changed for
+        longer than usual is a standstill.
+        """
+        seen = self._seen[1:]
+        if len(seen) < 2:
+            return None
+        usual_s = seen[-1][0] - seen[-2][0]
+        since = now - max(_SPEED_OVER_S, 4 * usual_s)
+        (first_at, first), (last_at, last) = next((each for each in seen if each[0] >= since), seen[-1]), seen[-1]
+        moved, over_s = abs(last - first), max(last_at, now - max(_STILL_S, 2 * usual_s)) - first_at
+        return moved / over_s if moved and over_s >= _SPEED_AFTER_S else None
 
 
 def _left(seconds: int | None) -> str:

@@ -23,7 +23,7 @@ from .constants import NO_COMMUNICATION, TERMINATED_BY_USER, CommandStatus, Focu
 if TYPE_CHECKING:
     from .cli_line import LiveLine
 
-_LIVE_INTERVAL_S = 0.25
+_LIVE_INTERVAL_S = 0.1
 _QUIET_INTERVAL_S = 5
 # A daemon whose machine loses its power never closes the connection in which we wait.
 _GIVE_UP_AFTER_S = 30
@@ -55,7 +55,7 @@ def move(focusd: Focusd, method: str, channel: int, *arguments: Any) -> Outcome:
     line: LiveLine | None = None
     if is_lively(sys.stderr):
         from .cli_line import LiveLine
-        line = LiveLine(sys.stderr, channel, homing=method == 'home')
+        line = LiveLine(sys.stderr, channel, time.monotonic(), homing=method == 'home')
     moving = _Move(focusd, method, (channel, *arguments), line)
     try:
         status = moving.run()
@@ -117,7 +117,7 @@ class _Move:
         if event == 'lost' and not self.stopping:
             return NO_COMMUNICATION
         if event == 'state' and self._line is not None:
-            self._line.show(value, self.stopping)
+            self._line.show(value, self.stopping, time.monotonic())
         if event == 'interrupt':
             if self.stopping:
                 return TERMINATED_BY_USER

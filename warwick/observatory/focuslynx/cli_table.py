@@ -209,7 +209,8 @@ COMMANDS = (
     Command(
         'engineering', 'kill', (),
         'disconnect the daemon from the hub',
-        'Disconnects, and ends the attempts to connect. It is refused while a move or zero is under way.',
+        'Disconnects, and ends the attempts to connect. It is refused while a move, a zero, homing or a change of a '
+        'setting is under way.',
         (('kill', 'let go of the hub'),),
         (1, 2, 3, 7, *_UNANSWERED), 'cli_call:disconnect'),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 def is_screen(stream: Any) -> bool:
     """Whether a stream is a terminal on which text can be put anywhere."""
-    return stream is not None and stream.isatty() and os.environ.get('TERM', 'dumb') != 'dumb'
+    return stream is not None and stream.isatty() and os.environ.get('TERM', '') not in ('', 'dumb')
 
 
 def is_lively(stream: Any) -> bool:

@@ -74,7 +74,7 @@ class Configure:
 
 @dataclass(frozen=True)
 class Inquire:
-    """Read what polling does not: the hub itself, and the settings that only newer firmware shows."""
+    """Read the settings anew, and what polling does not: the hub itself, and what only newer firmware shows."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ class Controller:
         elif isinstance(command, Home):
             self._channels[command.channel].home(ticket, now)
         elif isinstance(command, Configure):
-            self._channels[command.channel].configure(command, ticket, now)
+            elsewhere = self._channels[3 - command.channel].busy
+            self._channels[command.channel].configure(command, elsewhere, ticket, now)
         elif isinstance(command, Inquire):
             self._traffic.inquire(ticket, now)
         else:

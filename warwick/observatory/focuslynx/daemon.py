@@ -171,7 +171,9 @@ class FocuserDaemon:
             return CommandStatus.InvalidSetting
         if setting.dangerous and confirmed is not True:
             return CommandStatus.NotConfirmed
-        return self._exclusively([channel], command, RESTART_LIMIT_S if setting.restarts else QUICK_LIMIT_S)
+        # A change that restarts the channel may restart the whole hub
+        return self._exclusively(list(CHANNELS) if setting.restarts else [channel], command,
+                                 RESTART_LIMIT_S if setting.restarts else QUICK_LIMIT_S)
 
     @Pyro4.expose
     def hub_info(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import platform
 import sys
 from typing import NoReturn
 
@@ -34,12 +35,12 @@ def main(arguments: list[str]) -> int:
     if options.help:
         return _say(program, parser.format_help())
     if options.version:
-        return _say(program, f'{program} {SOFTWARE_VERSION}\n')
+        return _say(program, f'{program} {SOFTWARE_VERSION}\n{_libraries()}\n')
     if options.config is None:
         parser.error('CONFIG is missing')
     try:
         if options.check:
-            return _say(program, _plan(options.config, Config(options.config)))
+            return _say(program, _plan(options.config, _checked(options.config)))
         return _run(program, options.config, LEVELS[options.log_level])
     except ConfigError as error:
         _complain(program, str(error))
@@ -83,6 +84,18 @@ def _occupy_standard_descriptors() -> None:
             return
 
 
+def _checked(path: str) -> Config:
+    """The configuration, with a serial port that can be opened some day. Raises ConfigError."""
+    from .port import check_address
+
+    config = Config(path)
+    try:
+        check_address(config.serial_port)
+    except ValueError as error:
+        raise ConfigError(f'{path}: serial_port: "{config.serial_port}": {error}') from None
+    return config
+
+
 def _plan(path: str, config: Config) -> str:
     """What focusd would do with a configuration, for a person."""
     lowest, highest = config.soft_step_limits
@@ -101,6 +114,18 @@ def _plan(path: str, config: Config) -> str:
         'log': f'table {config.log_name} of the observatory log',
     }
     return f'{path}: good\n' + ''.join(f'{key + ":":15}{value}\n' for key, value in rows.items())
+
+
+def _libraries() -> str:
+    """What it runs on, for the report of a fault."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def shown(name: str) -> str:
+        try:
+            return f'{name} {version(name)}'
+        except PackageNotFoundError:
+            return f'no {name}'
+    return ', '.join([f'Python {platform.python_version()}', *map(shown, ('Pyro4', 'pyserial', 'jsonschema'))])
 
 
 def _say(program: str, text: str) -> int:

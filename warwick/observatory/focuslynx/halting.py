@@ -94,7 +94,7 @@ class Halting:
             self.halt_due = now + (1.0 if self.gave_up else 0.05)
         else:
             self._look_due = math.inf
-            self.halt_due = min(self.halt_due, now + 0.05)
+            self.halt_due = min(self.halt_due, now + (1.0 if self.gave_up else 0.05))
 
     def sent(self) -> None:
         """HALT has gone out."""

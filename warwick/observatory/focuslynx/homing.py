@@ -28,6 +28,7 @@ class Homing(Motion):
         self._settings = settings
         self._target_counts = counts
         self._sent_at = now
+        self._accepted = False
         self._begun = False
         self._was_homed = False
         self._resting_since: float | None = None
@@ -48,9 +49,9 @@ class Homing(Motion):
         self.deadline = self.began + self._settings.home_timeout_s
 
     def accepted(self, now: float) -> None:
-        if self.phase is Phase.SEND:   # not if it was given up meanwhile
-            self.phase = Phase.WATCH
-            self._due = now
+        self._accepted = True
+        self.phase = Phase.WATCH
+        self._due = now
 
     def status(self, status: Status, at: float, now: float) -> None:
         if self.phase is Phase.CHECK:
@@ -90,7 +91,10 @@ class Homing(Motion):
             self._resting_since = None
             self._due = at + self._settings.moving_loop_delay_s
             if not self._begun and at - self._sent_at > START_LIMIT_S:
-                self.give_up(f'not begun within {START_LIMIT_S:g} s')
+                if self._accepted and status.homed:
+                    self._begun = True   # it stood at the switch: the way there and back was over before the first look
+                else:
+                    self.give_up(f'not begun within {START_LIMIT_S:g} s')
         elif self._resting_since is None:
             self._resting_since = at
             self._due = at + STANDSTILL_S

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An inquiry: what polling does not read, asked for once. Pure: replies and the time are given to it."""
+"""An inquiry: what polling does not read, or has not read lately, asked for once.
+
+Pure: replies and the time are given to it.
+"""
 
 from __future__ import annotations
 
 from .commands import Outcome, Sink, Ticket
 from .protocol import Refused, Request
-from .reports import GetCompensation, GetHubInfo
+from .reports import GetCompensation, GetConfig, GetHubInfo
 
 INQUIRY_LIMIT_S = 3.0
 """When those who wait are told at the latest."""
@@ -21,7 +24,9 @@ class Inquiry:
 
     def __init__(self, now: float, channels: tuple[int, ...]) -> None:
         """`channels`: those that answer at all; a ThirdLynx has one only."""
-        self._requests: list[Request] = [GetHubInfo(1), *(GetCompensation(n) for n in channels)]
+        # Settings first: those that are news are read once more before they are believed
+        self._requests: list[Request] = [*(GetConfig(n) for n in channels), GetHubInfo(1),
+                                         *(GetCompensation(n) for n in channels)]
         self._tries = 0
         self._waiting: list[Ticket] = []
         self.ends_at = now + INQUIRY_LIMIT_S

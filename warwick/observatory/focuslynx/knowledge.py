@@ -14,6 +14,9 @@ from .protocol import DIGITS, MAX_COUNTS
 from .reports import Compensation, Configuration, Status
 from .settings import Scale, Settings
 
+MOST_BACKLASH = 99
+"""Most steps of backlash compensation that a hub can be set to."""
+
 
 class Knowledge:
     """Settings and position of one focuser, and where it is meant to be. Positions are in counts."""
@@ -25,21 +28,31 @@ class Knowledge:
         self.forget()
 
     def forget(self) -> None:
-        """Believe nothing any more. Where the focuser was is remembered, to be compared with where it is found."""
-        if self.status is not None:
-            self._last_seen = self.status.counts
+        """Believe nothing any more."""
+        self.lose_place()
         self.config: Configuration | None = None
         self.compensation: Compensation | None = None
         self.config_at = -math.inf      # when the settings were last read
         self.scale: Scale | None = None
+        self.digits = DIGITS            # of the target in the request for a move
+        self._halted = False            # a HALT has ended the hub's compensation, whatever the settings show
+        self._surprising_config: Configuration | None = None
+
+    def lose_place(self, counted_anew: bool = False) -> None:
+        """Where the focuser is has to be read anew, and to be believed anew.
+
+        Where it was is remembered, to be compared with where it is found, unless the hub counts from elsewhere now.
+        """
+        if counted_anew:
+            self._last_seen = None
+        elif self.status is not None:
+            self._last_seen = self.status.counts
         self.status = None
         self.status_at = -math.inf      # when the request for the status went out
         self.target_counts = 0
         self.requested_counts = 0
         self._compensated_from = 0
-        self.digits = DIGITS            # of the target in the request for a move
         self.outside_motion = False     # in a motion that is not ours
-        self._surprising_config: Configuration | None = None
         self._surprising_place: tuple[int, bool | None] | None = None   # counts, and whether homed
 
     @property
@@ -62,14 +75,32 @@ class Knowledge:
             return None
         before, self.config, self._surprising_config = self.config, config, None
         self.config_at = now
-        self.scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits,
-                           (config.backlash_steps or 0) if config.backlash else 0)
+        self._halted = self._halted and config.compensating
+        self.scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits, *_overshoots(config))
         return before or config
 
     @property
+    def compensates(self) -> bool | None:
+        """Whether the hub moves the focuser with the temperature; None if that is not known."""
+        return None if self.config is None else self.config.compensating and not self._halted
+
+    @property
     def compensating(self) -> bool:
-        """Whether the hub moves the focuser with the temperature, and may."""
-        return self.config is not None and self.config.compensating and self._settings.allow_hub_compensation
+        """Whether it does, and may."""
+        return bool(self.compensates) and self._settings.allow_hub_compensation
+
+    def learn_halt(self) -> bool:
+        """The hub has halted; returns whether that has ended its compensation.
+
+        Some firmware shows the setting as it is stored, which a HALT does not change (docs/protocol.md, 7.5).
+        """
+        ended = self.compensating
+        self._halted = True
+        return ended
+
+    def learn_compensation(self) -> None:
+        """Compensation has been switched on or off since: the settings tell the truth again."""
+        self._halted = False
 
     @property
     def interfering(self) -> tuple[str, ...]:
@@ -136,3 +167,15 @@ class Knowledge:
     def in_steps(self, counts: int) -> str:
         """A position in words."""
         return f'{self.scale.steps(counts):+d} steps' if self.scale else f'{counts} counts'
+
+
+def _overshoots(config: Configuration) -> tuple[int, int]:
+    """Counts by which the hub runs past the target of outward and of inward moves, against backlash.
+
+    A negative number of steps means inward moves (docs/protocol.md, 9.2). One that is not known may be any.
+    """
+    if not config.backlash:
+        return 0, 0
+    if config.backlash_steps is None:
+        return MOST_BACKLASH, MOST_BACKLASH
+    return max(config.backlash_steps, 0), max(-config.backlash_steps, 0)

@@ -51,7 +51,8 @@ class Move(Motion):
         self._left = False    # seen elsewhere than at the start
         self._arrival: Arrival | None = None
         self._resting: tuple[float, int] | None = None
-        self.deadline = now + min(self._move_timeout_s, max(BEGIN_LIMIT_S, BEGIN_REPLIES * settings.serial_timeout_s))
+        self._begin_limit_s = max(BEGIN_LIMIT_S, BEGIN_REPLIES * settings.serial_timeout_s)
+        self.deadline = now + min(self._move_timeout_s, self._begin_limit_s)
         self._log('info', f'move to {self.target_steps:+d} steps requested, from {known_target_steps:+d}')
 
     @property
@@ -67,14 +68,22 @@ class Move(Motion):
         fits = self.target_counts < 10 ** self.digits   # what does not is for the hub to refuse
         return MoveTo(self._channel, self.target_counts, self.digits if fits else DIGITS)
 
+    def rescale(self, scale: Scale) -> None:
+        """The settings that limit the motion have been read again."""
+        self._scale = scale
+        if self.phase is Phase.SEND and not scale.allows(self.target_steps):
+            if self.went_out:
+                self.give_up('given up: its target is outside the limits now')
+            else:
+                self._refuse_target()
+
     def sent(self, now: float) -> None:
         self.deadline = self.began + self._move_timeout_s
         super().sent(now)
         self._sent_at = now
 
     def accepted(self, now: float) -> None:
-        if self.phase is Phase.SEND:   # not if it was given up meanwhile
-            self._watch(now)
+        self._watch(now)
 
     def status(self, status: Status, at: float, now: float) -> None:
         if self.phase is Phase.CHECK:
@@ -96,6 +105,7 @@ class Move(Motion):
     def _check(self, status: Status, now: float) -> None:
         if status.moving and self._compensated:
             self._due = now + SETTLE_PACE_S
+            self.deadline = min(self.began + self._move_timeout_s, now + self._begin_limit_s)
             return
         if status.moving:
             self._end(Outcome.FAILED, 'error', f'{self.name} refused: the focuser is being moved from outside')
@@ -106,15 +116,18 @@ class Move(Motion):
         standing_steps = self._scale.steps(status.counts)
         if self._delta_steps is not None and standing_steps != self._known_target_steps:
             self.target_steps = standing_steps + self._delta_steps
-            if not self._scale.allows(self.target_steps):
-                self._end(Outcome.OUTSIDE_LIMITS, 'error', f'{self.name} refused: outside limits')
-                return
+        if not self._scale.allows(self.target_steps):
+            self._refuse_target()
+            return
         if status.counts == self.target_counts:
             self._end(Outcome.DONE, 'info', f'already at {self.target_steps:+d} steps')
             return
         self._start_counts = status.counts
         self._target_before = status.target_counts
         self._send(now)
+
+    def _refuse_target(self) -> None:
+        self._end(Outcome.OUTSIDE_LIMITS, 'error', f'{self.name} refused: outside limits')
 
     def _decide(self, status: Status, at: float, now: float) -> None:
         accepted = status.target_counts == self.target_counts != self._target_before

@@ -53,8 +53,8 @@ class Orders(Standing):
         target_steps = scale.steps(self._known.target_counts)
         if not scale.allows(target_steps + steps if offset else steps):
             self._sink.resolve(ticket, Outcome.OUTSIDE_LIMITS)
-        elif self._busy and not (self._task is None and self._halting is None and self._known.compensating):
-            self._refuse('move', f'the channel is {self._busy}', ticket)
+        elif self.busy and not (self._task is None and self._halting is None and self._known.compensating):
+            self._refuse('move', f'the channel is {self.busy}', ticket)
         else:
             self._begin(Move(self.number, ticket, self._sink, now, scale, steps, offset, target_steps, self._settings,
                              self._history, self._known.compensating, self._known.digits))
@@ -72,8 +72,8 @@ class Orders(Standing):
         elif has_home_switch(config.device_type):
             self._refuse('zero', f'the focuser ({config.device_type}, {in_words(config.device_type)}) finds its zero '
                                  f'by its home switch: use home', ticket, Outcome.NOT_SUPPORTED)
-        elif self._busy:
-            self._refuse('zero', f'the channel is {self._busy}', ticket)
+        elif self.busy:
+            self._refuse('zero', f'the channel is {self.busy}', ticket)
         else:
             self._begin(Zero(self.number, ticket, self._sink, now, scale, self._settings))
 
@@ -87,19 +87,25 @@ class Orders(Standing):
         elif not has_home_switch(config.device_type):
             self._refuse('homing', f'the focuser ({config.device_type}, {in_words(config.device_type)}) has no home '
                                    f'switch: use zero', ticket, Outcome.NOT_SUPPORTED)
-        elif self._busy:
-            self._refuse('homing', f'the channel is {self._busy}', ticket)
+        elif self.busy:
+            self._refuse('homing', f'the channel is {self.busy}', ticket)
         else:
             self._begin(Homing(self.number, ticket, self._sink, now, scale, self._settings, status.counts))
 
-    def configure(self, command: Configure, ticket: Ticket, now: float) -> None:
-        """Begin to change a setting of the hub: also on a channel in error, which may be the way out of it."""
-        if self._down is not None or self._known.config is None or self._silent(now):
+    def configure(self, command: Configure, busy_elsewhere: str | None, ticket: Ticket, now: float) -> None:
+        """Begin to change a setting of the hub: also on a channel in error, which may be the way out of it.
+
+        `busy_elsewhere` is what the other channel is busy with: a change may restart the whole hub.
+        """
+        config, key = self._known.config, command.setting.key
+        if self._down is not None or config is None or not self._hears(now):
             self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
         elif self._task is not None or self._halting is not None:
-            self._refuse(command.setting.key, f'the channel is {self._busy or "being halted"}', ticket)
+            self._refuse(key, f'the channel is {self.busy or "being halted"}', ticket)
+        elif command.setting.restarts and busy_elsewhere is not None:
+            self._refuse(key, f'it may restart the hub, and the other channel is {busy_elsewhere}', ticket)
         else:
-            self._begin(Setting(self.number, ticket, self._sink, now, command.setting, command.value))
+            self._begin(Setting(self.number, ticket, self._sink, now, command.setting, command.value, config))
 
     def _begin(self, task: Task) -> None:
         """Take up a task. It does not wait until the next poll of a channel that has failed to answer is due."""
@@ -122,7 +128,8 @@ class Orders(Standing):
             self._drop_task('stopped before it began')
 
     @property
-    def _busy(self) -> str | None:
+    def busy(self) -> str | None:
+        """What the channel is busy with, in words; None at rest."""
         if self._halting is not None and self.motor_may_run:
             return 'being halted'
         if self._task is not None:
@@ -148,9 +155,15 @@ class Orders(Standing):
             if isinstance(self._task, Move) and self._task.outcome is Outcome.DONE:
                 self._arrival = self._known.status
                 self._known.digits = self._task.digits
+            if isinstance(self._task, Setting) and self._task.outcome is not Outcome.DONE and self._task.went_out:
+                self.ask_again()   # it may have been changed all the same
             self._release()
             if self._known.status is not None and not self._known.moving:
                 self._known.rest()
+
+    def ask_again(self) -> None:
+        """Read settings and status as soon as possible, whatever the pace."""
+        raise NotImplementedError
 
     def _drop_task(self, reason: str) -> None:
         """Give up what has not reached the wire yet."""

@@ -39,8 +39,7 @@ def open_port(name: str, baud: int) -> Any:
 
     Raises whatever pyserial and the system raise; `explain` turns that into a reason.
     """
-    if HANDLERS not in serial.protocol_handler_packages:
-        serial.protocol_handler_packages.append(HANDLERS)
+    _know_simulator()
     if '://' in name:
         return serial.serial_for_url(name, baudrate=baud, timeout=0, write_timeout=WRITE_TIMEOUT_S)
     port = serial.Serial(name, baudrate=baud, timeout=0, write_timeout=WRITE_TIMEOUT_S, exclusive=True)
@@ -54,6 +53,35 @@ def open_port(name: str, baud: int) -> Any:
     return port
 
 
+def check_address(name: str) -> None:
+    """Raise ValueError, with the reason, for an address `scheme://...` that can never be opened.
+
+    Whether a device, or a host, is there is another question: it may come and go.
+    """
+    _know_simulator()
+    scheme, separator, _ = name.partition('://')
+    if not separator:
+        return
+    if scheme == 'socket':   # which pyserial itself refuses in its own ways, a KeyError among them
+        host_and_port = re.fullmatch(r'socket://[^/?#]+:([0-9]{1,5})(\?.*)?', name)
+        if host_and_port is None or int(host_and_port.group(1)) > 65535:
+            raise ValueError('must be socket://HOST:PORT')
+        return
+    try:
+        port = serial.serial_for_url(name, do_not_open=True)
+        if hasattr(port, 'from_url'):
+            port.from_url(name)
+    except serial.SerialException as error:
+        raise ValueError(explain(error)) from None
+    except ValueError:
+        raise ValueError(f'protocol {scheme!r} is not known') from None
+
+
+def _know_simulator() -> None:
+    if HANDLERS not in serial.protocol_handler_packages:
+        serial.protocol_handler_packages.append(HANDLERS)
+
+
 def explain(error: BaseException) -> str:
     """One short reason for an exception of a port: pyserial wraps errors in errors and repeats itself."""
     number = getattr(error, 'errno', None)
@@ -65,6 +93,8 @@ def explain(error: BaseException) -> str:
         number = int(found.group(1)) if found else None
     if number in _REASONS:
         return _REASONS[number]
+    if 'readiness to read' in text:   # pyserial, of a plug that was pulled
+        return _REASONS[errno.EIO]
     if number is not None and not isinstance(error, serial.SerialException):
         return os.strerror(number).lower()
     return text or type(error).__name__

@@ -31,7 +31,8 @@ class Scale:
 
     max_counts: int
     soft_step_limits: tuple[int, int]
-    overshoot_counts: int = 0   # by which the hub runs past the target of an outward move, against backlash
+    overshoot_out: int = 0   # counts by which the hub runs past the target of an outward move, against backlash
+    overshoot_in: int = 0    # ... and of an inward one
 
     @property
     def zero_counts(self) -> int:
@@ -40,13 +41,16 @@ class Scale:
 
     @property
     def min_steps(self) -> int:
-        """Lowest position that may be commanded: the tighter of the configured limit and one step inside the range."""
-        return max(self.soft_step_limits[0], -(self.zero_counts - 1))
+        """Lowest position that may be commanded: the tighter of the configured limit and one step inside the range.
+
+        The hub has to stay within that on the way, too.
+        """
+        return max(self.soft_step_limits[0], -(self.zero_counts - 1)) + self.overshoot_in
 
     @property
     def max_steps(self) -> int:
-        """Highest position that may be commanded: the hub has to stay within the limits on the way, too."""
-        return min(self.soft_step_limits[1], self.zero_counts - 1) - self.overshoot_counts
+        """Highest position that may be commanded, likewise."""
+        return min(self.soft_step_limits[1], self.zero_counts - 1) - self.overshoot_out
 
     def allows(self, steps: int) -> bool:
         """Whether a position may be commanded."""

@@ -34,6 +34,7 @@ class Standing:
         self._sink = sink
         self._known = Knowledge(settings)
         self._unattended = unattended                 # one of ours lost its supervision and may still run
+        self._restarting = False                      # by a change of ours, which may set the motor running
         self._failure: HubError | None = None         # of the last exchange, if it failed
         self._failure_told: str | None = None         # why the last command that has ended failed
         self._logged_trouble: str | None = None
@@ -64,7 +65,7 @@ class Standing:
             nickname=config.nickname,
             device_type=config.device_type,
             homed=report.homed if has_home_switch(config.device_type) else None,
-            compensating=config.compensating,
+            compensating=known.compensates,
             reports=Reports(config, report, known.compensation))
         if status < FocuserStatus.Idle:
             return certain
@@ -125,10 +126,15 @@ class Standing:
         """Whether the last report is too old to say anything but that our own motion may go on."""
         return now > self._good_until and not self.motor_may_run
 
+    def _hears(self, now: float) -> bool:
+        """Whether the hub answers for this channel, even if what it says of the position cannot be believed."""
+        patience_s = 2 * (self._settings.idle_loop_delay_s + self._settings.serial_timeout_s)
+        return not self._silent(now) or now <= self._known.config_at + patience_s
+
     @property
     def motor_may_run(self) -> bool:
         """Whether a motion that we commanded may be under way."""
-        return self._unattended or (self._motion is not None and self._motion.went_out)
+        return self._unattended or self._restarting or (self._motion is not None and self._motion.went_out)
 
     def _log_trouble(self, now: float) -> None:
         """Log why the channel is not usable when that begins and when it ends; a single lost reply is no trouble."""

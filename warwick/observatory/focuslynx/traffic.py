@@ -72,11 +72,12 @@ class Traffic:
         self._owed.add_unknown(now)
         self._failures = 0
         self._heard_at = now
-        self._inquired_at, self.hub = -math.inf, None
+        self._inquired_at = -math.inf
 
     def closed(self) -> None:
         """The port is closed, or lost."""
         self.exchange = None
+        self.hub = None
         self.end_inquiry(Outcome.FAILED)
 
     def is_lost(self, now: float) -> bool:
@@ -269,10 +270,9 @@ class Traffic:
                 self.last_error = error
             if isinstance(error, Garbled):
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
-        if self._inquiry is not None and exchange.request == self._inquiry.request:
-            if not for_halt:   # then it was no fault of the request, which is asked again
-                self._inquiry.failed(exchange.request, error)
-        elif isinstance(exchange.request, GetHubInfo):
-            return   # the inquiry has ended meanwhile
-        else:
+        of_inquiry = self._inquiry is not None and exchange.request == self._inquiry.request
+        if self._inquiry is not None and of_inquiry and not for_halt:   # that is no fault of the request
+            self._inquiry.failed(exchange.request, error)
+        # What only an inquiry asks for, perhaps one that has ended meanwhile, is no concern of the channel
+        if isinstance(exchange.request, GetConfig) or not (of_inquiry or isinstance(exchange.request, GetHubInfo)):
             self._channels[exchange.request.channel].failed(exchange.request, error, now)

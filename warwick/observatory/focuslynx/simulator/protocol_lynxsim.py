@@ -21,6 +21,7 @@ from serial.serialutil import PortNotOpenError, SerialBase, SerialException, Ser
 
 from .doors import PairDoor
 from .line import LineFaults, LinkLost
+from .model import Hub
 from .server import ControlDoor, DoorError, Server
 from .settings import SETTINGS, BadSetting, find
 from .state import StateError, hub_with_state
@@ -55,25 +56,31 @@ def _options(url: str) -> dict[str, str]:
     return options
 
 
+def _made(url: str, options: dict[str, str], state: str | None) -> tuple[Hub, LineFaults]:
+    """A hub with these options, and its line. Raises SerialException."""
+    faults = LineFaults()
+    try:
+        for name in [name for name in options if SETTINGS.get(name) and SETTINGS[name].scope == 'line']:
+            faults.set(name, options.pop(name))
+        return hub_with_state(options, state, time.monotonic()), faults
+    except (BadSetting, StateError) as error:
+        raise SerialException(f'{url}: {error}') from None
+
+
 def _hub(url: str) -> PairDoor:
     """The door of the hub of this URL; a new hub at the first time."""
     with _lock:
         if url not in _hubs:
             options = _options(url)
             state, control = options.pop('state', None), options.pop('control', None)
-            faults = LineFaults()
+            server = Server(*_made(url, options, state))
             try:
-                for name in [name for name in options if SETTINGS.get(name) and SETTINGS[name].scope == 'line']:
-                    faults.set(name, options.pop(name))
-                server = Server(hub_with_state(options, state, time.monotonic()), faults)
                 door = PairDoor(server)
                 door.start()
                 if control is not None:
                     server.add(ControlDoor(server, control))
             except DoorError as error:
                 server.close()
-                raise SerialException(f'{url}: {error}') from None
-            except (BadSetting, StateError) as error:
                 raise SerialException(f'{url}: {error}') from None
             thread = threading.Thread(target=server.run, name='hub simulator', daemon=True)
             thread.start()
@@ -95,6 +102,12 @@ class Serial(SerialBase):
     is_open: bool
     _door: PairDoor | None = None
     _socket: socket.socket | None = None
+
+    @staticmethod
+    def from_url(url: str) -> None:
+        """Raises SerialException for an address that cannot be opened, without making a hub that stays."""
+        options = _options(url)
+        _made(url, {name: value for name, value in options.items() if name not in ('state', 'control')}, None)
 
     def open(self) -> None:
         """Raises SerialException for a wrong URL, an unplugged hub, and a port that is open already."""
