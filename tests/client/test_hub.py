@@ -30,7 +30,8 @@ CHANNEL: dict[str, Any] = {
 HUB: dict[str, Any] = {
     'date': '2026-11-23T05:10:00Z', 'software_version': '0.1.0', 'firmware': '2.0.4', 'sleeping': False,
     'wired_ip': '192.168.7.30', 'dhcp': True, 'wifi_attached': True, 'wifi_connected': True, 'wifi_firmware': '1.1',
-    'wifi_ssid': 'Dome', 'wifi_ip': '192.168.7.31', 'channel_1': CHANNEL,
+    'wifi_firmware_ok': True, 'wifi_ssid': 'Dome', 'wifi_ip': '192.168.7.31', 'wifi_security': 'A', 'wifi_wep_index': 0,
+    'channel_1': CHANNEL,
     'channel_2': {**CHANNEL, 'status': 2, 'error': 'temperature compensation is on (TComp ON = 1)', 'homed': None,
                   'has_home_switch': False, 'min_steps': None, 'max_steps': None, 'temperature': None,
                   'probe': 'defective'}}
@@ -69,7 +70,7 @@ def test_info_shows_the_hub_and_both_channels(client: Client, hub: dict[str, Any
     shown = blocks(text)
     assert shown[0] == {
         '': 'Hub', 'firmware': '2.0.4', 'asleep': 'no', 'wired network': '192.168.7.30 (DHCP)',
-        'wireless network': '192.168.7.31 in Dome (module 1.1)', 'focusd': '0.1.0'}
+        'wireless network': '192.168.7.31 in Dome (module 1.1, open)', 'focusd': '0.1.0'}
     assert shown[1] == {
         '': 'Channel 1', 'nickname': 'North tube', 'state': 'IDLE', 'device type': 'OA, Optec TCF-Lynx 2"',
         'homed': 'yes', 'Max Pos': '112000 counts', 'moves accepted': '-50000 to +49960 steps',

@@ -154,13 +154,17 @@ def test_an_overshoot_stays_within_the_limits() -> None:
 
 
 def test_an_overshoot_of_inward_moves_stays_within_the_limits() -> None:
-    world = World(ALLOWED)
-    world.hub.focusers[1].memory.backlash = True
-    world.hub.focusers[1].memory.backlash_steps = -40   # which the hub shows, though nobody can set it
-    world.connected()
+    world = World(ALLOWED, hub={'backlash.1': '1', 'backlash_steps': '-40', 'speed': '10000'}).connected()
     assert (world.view(1).min_steps, world.view(1).max_steps) == (-30000 + 40, 30000)
     assert world.do(MoveFocuser(1, 30001)) is Outcome.OUTSIDE_LIMITS
     assert world.do(MoveFocuser(1, -29961)) is Outcome.OUTSIDE_LIMITS
+    caller = world.ask(MoveFocuser(1, -29960))
+    lowest = 0
+    while caller.outcome is None:
+        lowest = min(lowest, world.hub.focusers[1].position - 32767)
+        world.run(0.001)
+    assert caller.outcome is Outcome.DONE
+    assert -30000 <= lowest < -29990
 
 
 def test_an_overshoot_that_is_not_known_may_be_any() -> None:

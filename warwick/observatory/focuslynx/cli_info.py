@@ -76,8 +76,12 @@ def _wireless(told: dict[str, Any]) -> str:
         return UNKNOWN
     if not attached:
         return 'no module'
-    firmware = told.get('wifi_firmware')
+    firmware, security = told.get('wifi_firmware'), told.get('wifi_security')
     module = f'module {words(firmware)}' if firmware else 'module'
+    if told.get('wifi_firmware_ok') is False:
+        module += ' that does not fit'
+    if security:
+        module += ', open' if security == 'A' else f', security {words(security)}'
     if connected is not True:
         return f'{module}, not connected'
     return f'{words(told.get("wifi_ip"))} in {words(told.get("wifi_ssid"))} ({module})'

@@ -75,8 +75,11 @@ class HubInfo(Report):
     wifi_attached: bool | None
     wifi_connected: bool | None
     wifi_firmware: str | None
+    wifi_firmware_ok: bool | None
     wifi_ssid: str | None
     wifi_ip: str | None
+    wifi_security: str | None            # A to E; A is open
+    wifi_wep_index: int | None           # which of its keys a WEP network uses
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,9 @@ class GetHubInfo(Request):
             firmware=fields.get('Hub FVer'), sleeping=_known_flag(fields, 'Sleeping'),
             wired_ip=fields.get('Wired IP'), dhcp=_known_flag(fields, 'DHCPisOn'),
             wifi_attached=_known_flag(fields, 'WF Atchd'), wifi_connected=_known_flag(fields, 'WF Conn'),
-            wifi_firmware=fields.get('WF FVer'), wifi_ssid=fields.get('WF SSID'), wifi_ip=fields.get('WF IP'))
+            wifi_firmware=fields.get('WF FVer'), wifi_firmware_ok=_known_flag(fields, 'WF FV OK'),
+            wifi_ssid=fields.get('WF SSID'), wifi_ip=fields.get('WF IP'), wifi_security=fields.get('WF SecMd'),
+            wifi_wep_index=_known_number(fields, 'WF WepKI'))
 
 
 def _required(fields: Mapping[str, str], key: str) -> str:

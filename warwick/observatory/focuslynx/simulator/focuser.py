@@ -182,8 +182,8 @@ class Focuser:
             self.target = goal
             return
         memory = self.memory
-        overshoot = min(goal + memory.backlash_steps, memory.max_pos)
-        if memory.backlash and self.position < goal < overshoot:
+        overshoot = min(max(goal + memory.backlash_steps, 0), memory.max_pos)
+        if memory.backlash and (self.position < goal < overshoot or overshoot < goal < self.position):
             self.phase = Phase.BLC_OUT
             self._final = goal
             self._drive(overshoot, time, shown=goal if self.mechanics.blc_target == 'final' else -1)

@@ -79,7 +79,8 @@ class ChannelMemory:
                             'name of the channel')
     reverse: bool = setting(False, Flag(), 'motor direction is reversed')
     backlash: bool = setting(False, Flag(), 'backlash compensation (BLC En)')
-    backlash_steps: int = setting(40, Whole(0, 99, 'counts'), 'overshoot of backlash compensation (BLC Stps)')
+    backlash_steps: int = setting(40, Whole(-99, 99, 'counts'), 'overshoot of backlash compensation (BLC Stps); '
+                                  'below 0 on inward moves, which no request can set')
     tcomp: bool = setting(False, Flag(), 'temperature compensation (TComp ON)')
     tc_at_start: bool = setting(False, Flag(), 'compensate at power-up (TC@Start)')
     tc_mode: str = setting('A', Choice(tuple('ABCDE')), 'compensation slot in use (TC Mode)')
