@@ -217,7 +217,7 @@ class Channel(Orders):
         That the motor runs, or stands, it tells all the same: for a halt, and for the change that makes both agree.
         """
         error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
-        self._config_due = -math.inf
+        self._config_due = self._poll_due = -math.inf
         self._note_failure(request, error, now)
         if self._halting is not None:
             self._retry_at = -math.inf

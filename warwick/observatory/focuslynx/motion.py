@@ -69,7 +69,9 @@ class Move(Motion):
         return MoveTo(self._channel, self.target_counts, self.digits if fits else DIGITS)
 
     def rescale(self, scale: Scale) -> None:
-        """The settings that limit the motion have been read again."""
+        """The settings that limit the motion have been read again; what is on its way has its target already."""
+        if self.phase not in (Phase.CHECK, Phase.SEND):
+            return
         self._scale = scale
         if self.phase is Phase.SEND and not scale.allows(self.target_steps):
             if self.went_out:
