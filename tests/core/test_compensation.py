@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -123,6 +124,90 @@ def test_compensation_that_a_stop_has_ended_is_switched_on_again_by_a_change(sho
     assert world.view(1).compensating is True
     world.run(10)
     assert world.view(1).compensating is True
+
+
+@pytest.mark.parametrize('shown', ['working', 'stored'])
+@pytest.mark.parametrize('disturb', [lambda world: world.hub.receive(b'<F1HALT>', world.now, 7),
+                                     lambda world: world.hub.hand(1, -500, world.now)], ids=['halt', 'hand'])
+def test_a_move_that_somebody_else_has_ended_is_not_taken_up_again(
+        shown: str, disturb: Callable[[World], object]) -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
+    move = world.ask(MoveFocuser(1, 8000))
+    world.run(2)
+    disturb(world)
+    world.until(lambda: move.outcome is not None)
+    assert move.outcome is Outcome.FAILED
+    world.run(30)
+    assert world.requests(b'MA') == [b'<F1MA040767>']
+    assert (world.view(1).current_steps or 0) < 3000
+
+
+def test_a_correction_is_sent_again_only_while_the_hub_compensates() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'working'}).connected()
+    move = world.ask(MoveFocuser(1, 1000))
+    while world.hub.focusers[1].position < 32767 + 985:
+        world.run(0.002)
+    world.hub.receive(b'<F1HALT>', world.now, 7)   # by another program, near the target
+    world.until(lambda: move.outcome is not None)
+    assert move.outcome is Outcome.FAILED
+    assert len(world.requests(b'MA')) == 1
+
+
+def test_switching_compensation_on_after_a_halt_is_not_proved_by_what_is_stored() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
+    assert world.do(Stop(1)) is Outcome.DONE
+    world.run(6)
+    lost: list[bytes] = []
+
+    def wrote(data: bytes) -> bytes:
+        if b'SCTE' in data and not lost:
+            lost.append(data)
+            return b''
+        return data
+
+    world.wrote = wrote   # type: ignore[method-assign]
+    assert world.do(Configure(1, find('temperature_compensation'), True)) is Outcome.DONE
+    assert world.hub.focusers[1].tc_on
+    assert world.view(1).compensating is True
+
+
+def test_compensation_that_cannot_be_switched_on_again_is_not_said_to_be_on() -> None:
+    settings = replace(ALLOWED, temperature_probe_required=False)
+    world = World(settings, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
+    assert world.do(Stop(1)) is Outcome.DONE
+    world.hub.set('probe.1', 'NP', world.now)
+    world.run(6)
+    assert world.do(Configure(1, find('temperature_compensation'), True)) is Outcome.FAILED
+    assert world.view(1).compensating is False
+
+
+def test_compensation_that_others_switch_on_is_seen() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tcomp.1': '0'}).connected()
+    assert world.do(Stop(1)) is Outcome.DONE
+    for _ in range(2):
+        world.run(1)
+        world.hub.receive(b'<F1SCTE1>', world.now, 7)
+        world.run(20)
+        assert world.view(1).compensating is True
+        warm(world, 31.7)
+        world.run(1)
+        assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+        assert world.do(Stop(1)) is Outcome.DONE
+        world.run(2)
+        assert world.view(1).compensating is False
+        warm(world, 21.7)
+
+
+def test_after_an_outage_nobody_knows_whether_a_halt_still_counts() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
+    assert world.do(Stop(1)) is Outcome.DONE
+    world.hub.power_off(world.now, 2.0)
+    world.run(20)
+    assert world.hub.focusers[1].tc_on
+    assert world.view(1).compensating is None
+    warm(world, 41.7)
+    world.run(1)
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
 
 
 def test_moves_arrive_though_the_temperature_never_rests() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -390,3 +391,88 @@ def test_what_a_hub_has_told_is_forgotten_with_the_connection() -> None:
     assert world.controller.hub is not None
     world.do(Disconnect())
     assert world.controller.hub is None
+
+
+def spoil_status(world: World, old: bytes, new: bytes, times: int) -> None:
+    """The next statuses of channel 1 read otherwise."""
+    left = [times]
+
+    def spoil(reply: bytes) -> bytes:
+        if b'STATUS1' in reply and left[0]:
+            left[0] -= 1
+            return re.sub(b'Curr Pos = ' + old, b'Curr Pos = ' + new, reply)
+        return reply
+
+    original = world.hub.receive
+    world.hub.receive = lambda data, now, port=0: spoil(original(data, now, port))   # type: ignore[method-assign]
+
+
+def test_one_wrong_digit_does_not_end_a_change_that_restarts_the_channel() -> None:
+    world = World().connected()
+    caller = world.ask(change('device_type', 'FB'))
+    world.until(lambda: bool(world.requests(b'SCDT')))
+    spoil_status(world, b'0', b'9', 1)
+    world.until(lambda: caller.outcome is not None)
+    assert caller.outcome is Outcome.DONE
+    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, -32767)
+
+
+def test_one_wrong_digit_does_not_refuse_a_range() -> None:
+    world = World().connected()
+    world.run(1)
+    spoil_status(world, b'0', b'9', 1)
+    assert world.do(change('max_position', 100000)) is Outcome.DONE
+
+
+def test_a_stop_whose_look_had_one_wrong_digit_claims_no_motion_from_outside() -> None:
+    world = World().connected()
+    move = world.ask(MoveFocuser(1, 10000))
+    world.run(3)
+    spoil_status(world, b'0', b'9', 1)
+    assert world.do(Stop(1)) is Outcome.DONE
+    assert move.outcome is Outcome.FAILED
+    world.run(5)
+    assert world.view(1).current_steps == world.hub.focusers[1].position - 32767
+    assert world.logged('nobody watched') == []
+
+
+def test_a_channel_that_falls_silent_after_a_change_is_in_error() -> None:
+    world = World(hub={'type.1': 'FA', 'type.2': 'FA', 'restart': '1', 'speed': '5000'}).connected()
+    assert world.do(change('device_type', 'OE')) is Outcome.DONE
+    world.run(2)
+    world.wrote = lambda data: b'' if data[2:3] == b'1' else data   # type: ignore[method-assign]
+    world.run(60)
+    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Error, None)
+    assert world.view(2).status == FocuserStatus.Idle
+
+
+def test_what_a_restart_has_set_in_motion_is_halted_when_it_does_not_end() -> None:
+    world = World(replace(WORLD_SETTINGS, home_timeout_s=100.0), hub={'speed': '20000'}).connected()
+    assert world.do(change('device_type', 'OE')) is Outcome.DONE
+    world.hub.jam(1, world.now)
+    world.run(200)
+    assert not world.hub.focusers[1].moving
+    assert world.logged('what a change has set in motion has not come to rest in time; halting')
+    assert 'IsHomed = 0' in (world.view(1).error or '')
+
+
+def test_a_hub_that_restarts_as_a_whole_is_secured_as_a_whole() -> None:
+    world = World(hub={'type': 'OE', 'restart': '1', 'restarts': 'hub', 'speed': '5000'}).connected()
+    assert world.do(change('device_type', 'OI')) is Outcome.DONE
+    world.run(2)
+    assert all(focuser.moving for focuser in world.hub.focusers.values())
+    assert world.view(2).status == FocuserStatus.Moving
+    assert world.do(Disconnect()) is Outcome.DONE
+    assert not any(focuser.moving for focuser in world.hub.focusers.values())
+
+
+def test_an_inquiry_whose_request_is_lost_does_not_blind_a_move() -> None:
+    world = World().connected()
+    world.run(6)
+    move = world.ask(MoveFocuser(1, 9000))
+    world.run(1.3)
+    world.wrote = lambda data: b'' if b'HUBINFO' in data or b'TCI' in data else data   # type: ignore[method-assign]
+    world.ask(Inquire())
+    world.until(lambda: move.outcome is not None)
+    looks = [at for at, data in world.sent if data == b'<F1GETSTATUS>' and at > move.at]
+    assert max(later - earlier for earlier, later in zip(looks, looks[1:])) < 1.0

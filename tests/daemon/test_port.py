@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import termios
+from pathlib import Path
 
 import pytest
 import serial
@@ -35,8 +36,9 @@ def test_a_name_with_a_nul_is_an_error_like_any_other() -> None:
         open_port('/dev/\0', 115200)
 
 
-@pytest.mark.parametrize('name', ['/dev/focuser', 'socket://192.168.7.30:9760', 'socket://[::1]:9760', 'loop://',
-                                  'lynxsim://', 'lynxsim://?channels=1,2&speed=800', 'rfc2217://host:2217'])
+@pytest.mark.parametrize('name', [
+    '/dev/focuser', 'socket://192.168.7.30:9760', 'socket://[::1]:9760', 'socket://host:9760/', 'loop://',
+    'hwgrep://OP21GA0U', 'rfc2217://host:2217', 'lynxsim://', 'lynxsim://?channels=1,2&speed=800'])
 def test_an_address_that_can_be_opened_some_day_is_good(name: str) -> None:
     check_address(name)
 
@@ -55,3 +57,9 @@ def test_an_address_that_can_never_be_opened_is_named_with_its_reason(name: str,
         check_address(name)
     assert reason in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_to_check_an_address_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / 'file').write_text('precious')
+    check_address(f'spy:///dev/null?file={tmp_path}/file')
+    assert (tmp_path / 'file').read_text() == 'precious'

@@ -107,7 +107,14 @@ class Setting(Task):
         """A report that was asked for at `at` shows the value; one from before the change says nothing."""
         if self.phase not in (Phase.DOUBT, Phase.WATCH) or at < self._sent_at:
             return
-        if value == self._value and self._setting.restarts:
+        # Compensation that a HALT has ended is shown as on all the same by some firmware
+        says_nothing = (self.phase is Phase.DOUBT and self.key == 'temperature_compensation' and value is True
+                        and self._before.compensating)
+        if says_nothing and self._tries < TRIES:
+            self._send(now)
+        elif says_nothing:
+            self._end(Outcome.FAILED, 'error', f'{self.name} not confirmed: all is set as before; {self._error}')
+        elif value == self._value and self._setting.restarts:
             self._shown_at = self._due = now   # a status from then on says where it is
         elif value == self._value:
             self._end(Outcome.DONE, 'info', f'{self.name} set')

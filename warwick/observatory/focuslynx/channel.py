@@ -13,7 +13,7 @@ from .commands import Outcome, Sink
 from .constants import FocuserStatus
 from .motion import Move
 from .orders import Orders
-from .protocol import Garbled, Halt, HubError, Refused, Reply, Request
+from .protocol import Garbled, Halt, HubError, Refused, Reply, Request, Silent
 from .reports import Compensation, Configuration, GetConfig, GetStatus, Status
 from .settings import Settings
 from .standing import UNHOMED
@@ -25,6 +25,9 @@ CONFIG_PACE_S = 5.0
 ASIDE_S = 0.15
 """The settings of a moving focuser are read when the next look at it is so far away: this delays no look, and the next
 move need not wait for them."""
+
+RESTART_SETTLES_S = 10.0
+"""How long after a change that restarts the hub its motors may begin to run: section 8.3 of docs/protocol.md."""
 
 FREE_RETRIES = 3
 """Failed exchanges in a row that are repeated at once; after that the channel is asked at its ordinary pace."""
@@ -40,7 +43,8 @@ class Channel(Orders):
     def _forget(self) -> None:
         """Believe nothing of what was known of the focuser."""
         self._known.forget()
-        self._restarting = False
+        self._restarted_at = None
+        self._doubted: int | None = None   # the last position beyond Max Pos
         self._failure = None
         self._arrival = None
         self._config_due = -math.inf
@@ -160,11 +164,15 @@ class Channel(Orders):
                 self._halting.sent()
         elif self._task is not None and request == self._task.request():
             self._task.sent(now)
-            if isinstance(self._task, Setting) and self._task.restarts:
-                self._restarting = True
-                self._known.lose_place(counted_anew=True)
-            elif isinstance(self._task, Setting) and self._task.key == 'temperature_compensation':
-                self._known.learn_compensation()
+            if isinstance(self._task, Motion):
+                self._restarted_at = None   # what runs from now on is that
+
+    def restart_begins(self, now: float, by_change_of_this: bool) -> None:
+        """A change that may restart the hub has gone out: nothing is known of the position any more."""
+        if self._known.status is not None:
+            self._restarted_at = now
+            self._known.lose_place(comparable=not by_change_of_this)
+            self._poll_due = self._config_due = -math.inf
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A request that went out at `sent_at` was answered."""
@@ -184,8 +192,7 @@ class Channel(Orders):
             self.failures = 0
             self._take_status(reply, sent_at, now)
         elif isinstance(request, Halt):
-            if self._known.learn_halt():
-                self._log('warning', 'temperature compensation is off now: a halt ends it')
+            self._note_halt(now)
             if self._halting is not None:
                 self._halting.accepted(now)
         elif self._task is not None and self._task.phase is Phase.SEND and request == self._task.request():
@@ -195,6 +202,8 @@ class Channel(Orders):
     def failed(self, request: Request, error: HubError, now: float) -> None:
         """A request was refused, or its reply was garbled or did not come."""
         self._note_failure(request, error, now)
+        if isinstance(error, Silent):
+            self._known.doubt_halt()
         if self._halting is not None:
             self._halting.failed_exchange(request, now)
             self._retry_at = -math.inf
@@ -214,17 +223,19 @@ class Channel(Orders):
     def _doubt_place(self, request: Request, status: Status, max_counts: int, sent_at: float, now: float) -> None:
         """A position beyond Max Pos: neither is believed any more, and the settings are read again.
 
-        That the motor runs, or stands, it tells all the same: for a halt, and for the change that makes both agree.
+        That the motor runs, or stands, it tells all the same: for a halt, and, when it is said twice, for the change
+        that makes both agree.
         """
         error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
         self._config_due = self._poll_due = -math.inf
         self._note_failure(request, error, now)
+        said_twice, self._doubted = status.counts == self._doubted, status.counts
         if self._halting is not None:
             self._retry_at = -math.inf
             if self._halting.status(status, now):
-                self._known.lose_place()
-                self._halted(f'{status.counts} counts')
-        elif isinstance(self._task, Setting):
+                self._known.lose_place(comparable=False)
+                self._halted(f'{status.counts} counts, beyond Max Pos', now)
+        elif isinstance(self._task, Setting) and said_twice:
             self._task.status(status, sent_at, now)
         elif self._task is not None:
             self._task.failed_exchange(request, error, now)
@@ -237,12 +248,26 @@ class Channel(Orders):
             self._lose_patience()
         elif self._halting is not None and now >= self._halting.motion_until:
             self._leave_to_the_halt()
+        if self._restart_ends <= now and self._halting is None:
+            self._log('error', 'what a change has set in motion has not come to rest in time; halting')
+            self.stop(None, now)
         self._settle(now)
         self._log_trouble(now)
 
+    @property
+    def _restart_ends(self) -> float:
+        """When what a restart has set in motion has to be over; never, if there is no such thing."""
+        return math.inf if self._restarted_at is None else \
+            self._restarted_at + RESTART_SETTLES_S + self._settings.home_timeout_s
+
+    def _note_halt(self, now: float) -> None:
+        if self._known.learn_halt(now):
+            self._log('warning', 'temperature compensation is off now: a halt ends it')
+            self._config_due = self._poll_due = -math.inf
+
     def deadline(self, now: float) -> float:
         """When `tick` has something to do next, apart from the exchange that is `wanted`."""
-        times = [self._good_until + 0.001]
+        times = [self._good_until + 0.001, self._restart_ends]
         if self._task is not None:
             times.append(self._task.deadline)
         if self._halting is not None:
@@ -250,8 +275,8 @@ class Channel(Orders):
         return min((when for when in times if when > now), default=math.inf)
 
     def _take_config(self, config: Configuration, sent_at: float, now: float) -> None:
-        compensated = self._known.compensates
-        before = self._known.learn_config(config, now)
+        compensated = self._known.compensating
+        before = self._known.learn_config(config, sent_at, now)
         if before is None:
             return
         if before.max_counts != config.max_counts:
@@ -266,7 +291,7 @@ class Channel(Orders):
         self._config_failures = 0
         self._config_due = now + (0 if self._known.interfering else max(CONFIG_PACE_S, 10 * (now - sent_at)))
         if isinstance(self._task, Move) and self._known.scale is not None:
-            self._task.rescale(self._known.scale)
+            self._task.rescale(self._known.scale, self._known.compensating)
         if self._task is not None:
             self._task.settings(config, sent_at, now)
 
@@ -290,11 +315,12 @@ class Channel(Orders):
         if self._halting is not None:
             if self._halting.status(status, now):
                 self._known.rest()
-                self._halted(self._known.in_steps(status.counts))
+                self._halted(self._known.in_steps(status.counts), now)
             return
-        if self._restarting:
+        if checking and self._restarted_at is not None:
             self._known.rest()
-            self._restarting = status.moving
+            if not status.moving and sent_at >= self._restarted_at + RESTART_SETTLES_S:
+                self._restarted_at = None
         elif checking:
             news = self._known.follow_outside_motion()
             if news is not None:
@@ -304,13 +330,14 @@ class Channel(Orders):
         if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):
             self._task.status(status, sent_at, now)
 
-    def _halted(self, where: str) -> None:
+    def _halted(self, where: str, now: float) -> None:
         """A status after HALT shows the motor at rest, at a place in words."""
         assert self._halting is not None
+        self._note_halt(now)
         tickets = self._halting.waiting()
         worth_a_line = tickets or self._halting.gave_up
         self._halting = None
-        self._unattended = self._restarting = False
+        self._unattended, self._restarted_at = False, None
         if isinstance(self._task, Motion) and self._task.went_out:
             if self._task.phase is Phase.FAILED:
                 self._log('info', f'halted at {where}')

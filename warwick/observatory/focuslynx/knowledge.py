@@ -25,6 +25,9 @@ class Knowledge:
         self._settings = settings
         self.status: Status | None = None
         self._last_seen: int | None = None   # counts at which the focuser was when it was last watched
+        self._shows_halts: bool | None = None   # whether TComp ON goes to 0 with a HALT, on this hub
+        self._ended: bool | None = False        # whether a HALT has ended compensation; None if that may be over
+        self._halted_at = -math.inf             # when the last HALT was answered
         self.forget()
 
     def forget(self) -> None:
@@ -35,15 +38,15 @@ class Knowledge:
         self.config_at = -math.inf      # when the settings were last read
         self.scale: Scale | None = None
         self.digits = DIGITS            # of the target in the request for a move
-        self._halted = False            # a HALT has ended the hub's compensation, whatever the settings show
+        self.doubt_halt()
         self._surprising_config: Configuration | None = None
 
-    def lose_place(self, counted_anew: bool = False) -> None:
+    def lose_place(self, comparable: bool = True) -> None:
         """Where the focuser is has to be read anew, and to be believed anew.
 
-        Where it was is remembered, to be compared with where it is found, unless the hub counts from elsewhere now.
+        Where it was is remembered, to be compared with where it is found, unless the two are not `comparable`.
         """
-        if counted_anew:
+        if not comparable:
             self._last_seen = None
         elif self.status is not None:
             self._last_seen = self.status.counts
@@ -65,42 +68,63 @@ class Knowledge:
         """Whether the last report says that the motor runs."""
         return self.status is not None and self.status.moving
 
-    def learn_config(self, config: Configuration, now: float) -> Configuration | None:
-        """Take settings that were read; returns the ones known before if these are believed, and None if not yet.
+    def learn_config(self, config: Configuration, asked_at: float, now: float) -> Configuration | None:
+        """Take settings that were asked for at `asked_at`.
 
-        The first ones that are believed are returned themselves.
+        Returns the ones known before if these are believed, and None if not yet; the first ones that are believed are
+        returned themselves.
         """
         if config not in (self.config, self._surprising_config):
             self._surprising_config = config
             return None
         before, self.config, self._surprising_config = self.config, config, None
         self.config_at = now
-        self._halted = self._halted and config.compensating
+        self._judge_halt(config.compensating, asked_at)
         self.scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits, *_overshoots(config))
         return before or config
 
     @property
     def compensates(self) -> bool | None:
         """Whether the hub moves the focuser with the temperature; None if that is not known."""
-        return None if self.config is None else self.config.compensating and not self._halted
+        if self.config is None or not self.config.compensating:
+            return None if self.config is None else False
+        return None if self._ended is None else not self._ended
 
     @property
     def compensating(self) -> bool:
-        """Whether it does, and may."""
-        return bool(self.compensates) and self._settings.allow_hub_compensation
+        """Whether it may do so, as far as is known, and is allowed to."""
+        return (self.config is not None and self.config.compensating and self._ended is not True
+                and self._settings.allow_hub_compensation)
 
-    def learn_halt(self) -> bool:
-        """The hub has halted; returns whether that has ended its compensation.
+    # A HALT ends compensation. Some firmware shows the setting as it is stored, which a HALT does not change
+    # (docs/protocol.md, 7.5), so that TComp ON = 1 after a HALT can mean two things.
 
-        Some firmware shows the setting as it is stored, which a HALT does not change (docs/protocol.md, 7.5).
-        """
-        ended = self.compensating
-        self._halted = True
-        return ended
+    def learn_halt(self, now: float) -> bool:
+        """The hub has halted; returns whether that has ended compensation that it was allowed to make."""
+        ends = self.compensating
+        if ends or self.config is None:   # it may have been on
+            self._ended, self._halted_at = True, now
+        return ends
+
+    def _judge_halt(self, shown: bool, asked_at: float) -> None:
+        """What TComp ON says of compensation that a HALT has ended."""
+        if not self._ended or asked_at < self._halted_at:
+            pass
+        elif self._shows_halts is None:
+            self._shows_halts = not shown
+        elif shown and self._shows_halts:
+            self._ended = False   # somebody has switched it on again
+        if not shown:
+            self._ended = False
+
+    def doubt_halt(self) -> None:
+        """The hub was not heard: it may have been switched off and on, which brings back what is stored."""
+        if self._ended:
+            self._ended = None
 
     def learn_compensation(self) -> None:
-        """Compensation has been switched on or off since: the settings tell the truth again."""
-        self._halted = False
+        """We have switched compensation on or off: it is as the settings show it."""
+        self._ended = False
 
     @property
     def interfering(self) -> tuple[str, ...]:

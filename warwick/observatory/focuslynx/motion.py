@@ -18,6 +18,9 @@ from .task import BEGIN_LIMIT_S, BEGIN_REPLIES, TRIES, Motion, Phase
 STANDSTILL_S = 0.3
 """A focuser that rests away from its target is looked at again after this long, before that is believed."""
 
+MOST_CORRECTED = 20
+"""Counts by which a hub that compensates may have moved the focuser on until the look that finds it at rest."""
+
 SETTLE_PACE_S = 0.1
 """How often to look whether a compensation that the hub makes by itself is over, before a move."""
 
@@ -68,12 +71,14 @@ class Move(Motion):
         fits = self.target_counts < 10 ** self.digits   # what does not is for the hub to refuse
         return MoveTo(self._channel, self.target_counts, self.digits if fits else DIGITS)
 
-    def rescale(self, scale: Scale) -> None:
+    def rescale(self, scale: Scale, compensated: bool) -> None:
         """The settings that limit the motion have been read again; what is on its way has its target already."""
         if self.phase not in (Phase.CHECK, Phase.SEND):
             return
         self._scale = scale
-        if self.phase is Phase.SEND and not scale.allows(self.target_steps):
+        if self._compensated and self._arrival is not None and not compensated:
+            self.give_up('failed: somebody has halted it, and the compensation by the hub as well')
+        elif self.phase is Phase.SEND and not scale.allows(self.target_steps):
             if self.went_out:
                 self.give_up('given up: its target is outside the limits now')
             else:
@@ -174,7 +179,7 @@ class Move(Motion):
             self._due = at + STANDSTILL_S
         elif at - self._resting[0] < STANDSTILL_S:
             self._due = self._resting[0] + STANDSTILL_S
-        elif self._compensated and self._tries < TRIES:
+        elif self._compensated and self._tries < TRIES and abs(status.counts - self.target_counts) <= MOST_CORRECTED:
             self._send(now)   # it may have been there, and have been moved on since
         else:
             self._explain(status)

@@ -157,6 +157,8 @@ class Orders(Standing):
                 self._known.digits = self._task.digits
             if isinstance(self._task, Setting) and self._task.outcome is not Outcome.DONE and self._task.went_out:
                 self.ask_again()   # it may have been changed all the same
+            elif isinstance(self._task, Setting) and self._task.key == 'temperature_compensation':
+                self._known.learn_compensation()
             self._release()
             if self._known.status is not None and not self._known.moving:
                 self._known.rest()

@@ -8,6 +8,8 @@ import fcntl
 import os
 import re
 import termios
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import serial
@@ -62,19 +64,20 @@ def check_address(name: str) -> None:
     scheme, separator, _ = name.partition('://')
     if not separator:
         return
-    if scheme == 'socket':   # which pyserial itself refuses in its own ways, a KeyError among them
-        host_and_port = re.fullmatch(r'socket://[^/?#]+:([0-9]{1,5})(\?.*)?', name)
+    handlers = [package for package in serial.protocol_handler_packages
+                if scheme.isalnum() and find_spec(f'.protocol_{scheme.lower()}', package)]
+    if not handlers:
+        raise ValueError(f'protocol {scheme!r} is not known')
+    # pyserial itself cannot be asked without side effects: some of its handlers look for the device, or open files
+    if scheme == 'socket':
+        host_and_port = re.fullmatch(r'socket://[^/?#]+:([0-9]{1,5})([/?#].*)?', name)
         if host_and_port is None or int(host_and_port.group(1)) > 65535:
             raise ValueError('must be socket://HOST:PORT')
-        return
-    try:
-        port = serial.serial_for_url(name, do_not_open=True)
-        if hasattr(port, 'from_url'):
-            port.from_url(name)
-    except serial.SerialException as error:
-        raise ValueError(explain(error)) from None
-    except ValueError:
-        raise ValueError(f'protocol {scheme!r} is not known') from None
+    elif HANDLERS in handlers:
+        try:
+            import_module(f'.protocol_{scheme.lower()}', HANDLERS).Serial.from_url(name)
+        except serial.SerialException as error:
+            raise ValueError(explain(error)) from None
 
 
 def _know_simulator() -> None:

@@ -34,7 +34,7 @@ class Standing:
         self._sink = sink
         self._known = Knowledge(settings)
         self._unattended = unattended                 # one of ours lost its supervision and may still run
-        self._restarting = False                      # by a change of ours, which may set the motor running
+        self._restarted_at: float | None = None       # a change of ours, which may set the motor running
         self._failure: HubError | None = None         # of the last exchange, if it failed
         self._failure_told: str | None = None         # why the last command that has ended failed
         self._logged_trouble: str | None = None
@@ -59,7 +59,7 @@ class Standing:
         certain = ChannelView(
             status=status,
             as_of=known.status_at,
-            good_until=math.inf if self.motor_may_run else self._good_until,
+            good_until=math.inf if self._commanded else self._good_until,
             error=trouble,
             failure=self._failure_told,
             nickname=config.nickname,
@@ -99,7 +99,7 @@ class Standing:
             if self._known.config is None or self._known.status is None:
                 return FocuserStatus.Initializing, 'waiting for the first report of the hub'
             return FocuserStatus.Error, 'there is no fresh report from the hub'
-        if self.motor_may_run or self._motion is not None:
+        if self._commanded or self._motion is not None:
             return FocuserStatus.Moving, None
         if self._known.interfering:
             return FocuserStatus.Error, '; '.join(self._known.interfering)
@@ -124,7 +124,7 @@ class Standing:
 
     def _silent(self, now: float) -> bool:
         """Whether the last report is too old to say anything but that our own motion may go on."""
-        return now > self._good_until and not self.motor_may_run
+        return now > self._good_until and not self._commanded
 
     def _hears(self, now: float) -> bool:
         """Whether the hub answers for this channel, even if what it says of the position cannot be believed."""
@@ -133,8 +133,12 @@ class Standing:
 
     @property
     def motor_may_run(self) -> bool:
-        """Whether a motion that we commanded may be under way."""
-        return self._unattended or self._restarting or (self._motion is not None and self._motion.went_out)
+        """Whether a motion that we commanded, or have caused by a change that restarts the hub, may be under way."""
+        return self._commanded or self._restarted_at is not None
+
+    @property
+    def _commanded(self) -> bool:
+        return self._unattended or (self._motion is not None and self._motion.went_out)
 
     def _log_trouble(self, now: float) -> None:
         """Log why the channel is not usable when that begins and when it ends; a single lost reply is no trouble."""

@@ -19,7 +19,7 @@ from .channel import Channel
 from .commands import Effects, Outcome, Ticket, Write
 from .exchange import Exchange, Owed
 from .inquiry import FRESH_S, Inquiry
-from .protocol import Garbled, Halt, HubError, Refused, Reply, Request, Silent, no_answer
+from .protocol import Change, Garbled, Halt, HubError, Refused, Reply, Request, Silent, no_answer
 from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus, HubInfo
 from .settings import Settings
 
@@ -176,8 +176,11 @@ class Traffic:
         return channel.halt_due < math.inf and (channel.halts_first or not isinstance(exchange.request, Halt))
 
     def _may_overtake(self, channel: Channel, exchange: Exchange) -> bool:
-        """Whether a channel, itself in good order, need not wait for ever for the other one's reply."""
-        return channel.number != exchange.request.channel and channel.failures == 0
+        """Whether a channel, itself in good order, need not wait for ever for a reply that somebody else wants."""
+        of_inquiry = isinstance(exchange.request, GetHubInfo) or (
+            self._inquiry is not None and exchange.request == self._inquiry.request)
+        others = channel.number != exchange.request.channel or (of_inquiry and not channel.is_at_rest)
+        return others and channel.failures == 0
 
     def watch(self, now: float) -> None:
         """End what has waited long enough."""
@@ -237,6 +240,9 @@ class Traffic:
                 request = marker
             self.exchange = Exchange(request, bool(self._owed), now, timeout_s)
             self._channels[request.channel].sent(request, now)
+            if isinstance(request, Change) and self._channels[request.channel].may_be_silent:
+                for n, channel in self._channels.items():
+                    channel.restart_begins(now, n == request.channel)
             self._effects.append(Write(request.encode()))
             return
 
