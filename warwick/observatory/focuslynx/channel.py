@@ -26,9 +26,6 @@ ASIDE_S = 0.15
 """The settings of a moving focuser are read when the next look at it is so far away: this delays no look, and the next
 move need not wait for them."""
 
-RESTART_SETTLES_S = 10.0
-"""How long after a change that restarts the hub its motors may begin to run: section 8.3 of docs/protocol.md."""
-
 FREE_RETRIES = 3
 """Failed exchanges in a row that are repeated at once; after that the channel is asked at its ordinary pace."""
 
@@ -167,13 +164,6 @@ class Channel(Orders):
             if isinstance(self._task, Motion):
                 self._restarted_at = None   # what runs from now on is that
 
-    def restart_begins(self, now: float, by_change_of_this: bool) -> None:
-        """A change that may restart the hub has gone out: nothing is known of the position any more."""
-        if self._known.status is not None:
-            self._restarted_at = now
-            self._known.lose_place(comparable=not by_change_of_this)
-            self._poll_due = self._config_due = -math.inf
-
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A request that went out at `sent_at` was answered."""
         config = self._known.config
@@ -254,12 +244,6 @@ class Channel(Orders):
         self._settle(now)
         self._log_trouble(now)
 
-    @property
-    def _restart_ends(self) -> float:
-        """When what a restart has set in motion has to be over; never, if there is no such thing."""
-        return math.inf if self._restarted_at is None else \
-            self._restarted_at + RESTART_SETTLES_S + self._settings.home_timeout_s
-
     def _note_halt(self, now: float) -> None:
         if self._known.learn_halt(now):
             self._log('warning', 'temperature compensation is off now: a halt ends it')
@@ -319,8 +303,7 @@ class Channel(Orders):
             return
         if checking and self._restarted_at is not None:
             self._known.rest()
-            if not status.moving and sent_at >= self._restarted_at + RESTART_SETTLES_S:
-                self._restarted_at = None
+            self._look_at_restart(status, sent_at)
         elif checking:
             news = self._known.follow_outside_motion()
             if news is not None:

@@ -163,10 +163,6 @@ class Orders(Standing):
             if self._known.status is not None and not self._known.moving:
                 self._known.rest()
 
-    def ask_again(self) -> None:
-        """Read settings and status as soon as possible, whatever the pace."""
-        raise NotImplementedError
-
     def _drop_task(self, reason: str) -> None:
         """Give up what has not reached the wire yet."""
         if self._task is not None and not self._task.went_out:

@@ -14,6 +14,7 @@ from .constants import FocuserStatus
 from .hub_settings import has_home_switch
 from .knowledge import Knowledge
 from .protocol import HubError
+from .reports import Status
 from .settings import Settings
 from .task import Motion
 from .view import ChannelView, Reports
@@ -22,7 +23,11 @@ NO_FOCUSER = 'ZZ'
 
 OFFLINE = 'not connected'
 
+RESTART_SETTLES_S = 10.0
+"""How long after a change that restarts the hub its motors may begin to run: docs/protocol.md, 8.3."""
+
 UNHOMED = 'the focuser has to be homed, its position is not known: IsHomed = 0'
+
 
 class Standing:
     """The judgement on a focuser, from what is known of it and what our own commands are doing to it."""
@@ -139,6 +144,31 @@ class Standing:
     @property
     def _commanded(self) -> bool:
         return self._unattended or (self._motion is not None and self._motion.went_out)
+
+    # A change that restarts the channel, and perhaps the whole hub
+
+    def restart_begins(self, now: float, by_change_of_this: bool) -> None:
+        """Such a change has gone out: nothing is known of the position any more, and the motor may begin to run."""
+        if self._known.status is not None:
+            self._restarted_at = now
+            self._known.lose_place(comparable=not by_change_of_this)
+            self.ask_again()
+
+    def _look_at_restart(self, status: Status, sent_at: float) -> None:
+        """A status that was asked for at `sent_at`, and is believed, may show that all of it is over."""
+        if self._restarted_at is not None and not status.moving and sent_at >= self._restarted_at + RESTART_SETTLES_S:
+            self._restarted_at = None
+
+    @property
+    def _restart_ends(self) -> float:
+        """When what a restart has set in motion has to be over; never, if there is no such thing."""
+        if self._restarted_at is None:
+            return math.inf
+        return self._restarted_at + RESTART_SETTLES_S + self._settings.home_timeout_s
+
+    def ask_again(self) -> None:
+        """Read settings and status as soon as possible, whatever the pace."""
+        raise NotImplementedError
 
     def _log_trouble(self, now: float) -> None:
         """Log why the channel is not usable when that begins and when it ends; a single lost reply is no trouble."""
