@@ -113,6 +113,23 @@ def test_a_setting_is_not_changed_while_the_channel_moves(daemon: Daemon) -> Non
     move.wait()
 
 
+def test_a_change_that_may_restart_the_hub_wants_both_channels(start: Callable[..., Daemon]) -> None:
+    daemon = start(serial_port='lynxsim://?channels=1,2&restart=2')
+    assert daemon.call('initialize') == CommandStatus.Succeeded
+    move = daemon.begin('set_focus', 2, 20000)
+    eventually(lambda: daemon.state(2) == FocuserStatus.Moving)
+    assert daemon.call('configure', 1, 'device_type', 'FB', True) == CommandStatus.Blocked
+    assert daemon.call('stop_channel', 2) == CommandStatus.Succeeded
+    move.wait()
+    change = daemon.begin('configure', 1, 'device_type', 'FB', True)
+    eventually(lambda: daemon.state(1) != FocuserStatus.Idle)
+    assert daemon.call('set_focus', 2, 0) == CommandStatus.Blocked
+    assert daemon.call('stop_channel', 2) == CommandStatus.Succeeded
+    assert change.wait() == CommandStatus.Succeeded
+    assert daemon.status()['device_type_1'] == 'FB'
+    assert daemon.call('set_focus', 2, 0) == CommandStatus.Succeeded
+
+
 def test_a_channel_in_error_is_cured_by_its_setting(start: Callable[..., Daemon]) -> None:
     daemon = start(serial_port='lynxsim://?channels=1,2&tcomp.1=1')
     assert daemon.call('initialize') == CommandStatus.Succeeded
