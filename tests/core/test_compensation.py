@@ -198,6 +198,20 @@ def test_compensation_that_others_switch_on_is_seen() -> None:
         warm(world, 21.7)
 
 
+def test_a_halt_that_was_not_answered_may_have_ended_compensation() -> None:
+    world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
+    world.run(2)
+    world.faults.mute_next = 1
+    world.ask(Stop(1))
+    world.run(0.01)
+    assert world.requests(b'HALT') == [b'<F1HALT>']
+    world.faults.unplug(world.now + 5)
+    world.run(20)
+    assert world.view(1).status == FocuserStatus.Idle
+    assert world.view(1).compensating is None
+    assert not world.hub.focusers[1].tc_on
+
+
 def test_after_an_outage_nobody_knows_whether_a_halt_still_counts() -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
     assert world.do(Stop(1)) is Outcome.DONE

@@ -157,6 +157,7 @@ class Channel(Orders):
     def sent(self, request: Request, now: float) -> None:
         """A request of this channel has gone out."""
         if isinstance(request, Halt):
+            self._known.expect_halt(now)
             if self._halting is not None:
                 self._halting.sent()
         elif self._task is not None and request == self._task.request():

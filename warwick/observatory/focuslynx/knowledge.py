@@ -106,11 +106,16 @@ class Knowledge:
             self._ended, self._halted_at = True, now
         return ends
 
+    def expect_halt(self, now: float) -> None:
+        """HALT goes out: unless it is answered, nobody knows what has come of compensation."""
+        if self._ended is False and (self.config is None or self.compensating):
+            self._ended, self._halted_at = None, now
+
     def _judge_halt(self, shown: bool, asked_at: float) -> None:
-        """What TComp ON says of compensation that a HALT has ended."""
-        if not self._ended or asked_at < self._halted_at:
-            pass
-        elif self._shows_halts is None:
+        """What TComp ON says of compensation that a HALT has ended, or may have."""
+        if asked_at < self._halted_at:
+            return
+        if self._ended and self._shows_halts is None:
             self._shows_halts = not shown
         elif shown and self._shows_halts:
             self._ended = False   # somebody has switched it on again
