@@ -157,7 +157,7 @@ class Channel(Orders):
     def sent(self, request: Request, now: float) -> None:
         """A request of this channel has gone out."""
         if isinstance(request, Halt):
-            self._known.expect_halt(now)
+            self._known.hub_compensation.halt_sent(now)
             if self._halting is not None:
                 self._halting.sent()
         elif self._task is not None and request == self._task.request():
@@ -194,7 +194,7 @@ class Channel(Orders):
         """A request was refused, or its reply was garbled or did not come."""
         self._note_failure(request, error, now)
         if isinstance(error, Silent):
-            self._known.doubt_halt()
+            self._known.hub_compensation.not_heard()
         if self._halting is not None:
             self._halting.failed_exchange(request, now)
             self._retry_at = -math.inf
@@ -246,7 +246,7 @@ class Channel(Orders):
         self._log_trouble(now)
 
     def _note_halt(self, now: float) -> None:
-        if self._known.learn_halt(now):
+        if self._known.hub_compensation.halted(now):
             self._log('warning', 'temperature compensation is off now: a halt ends it')
             self._config_due = self._poll_due = -math.inf
 
@@ -260,7 +260,7 @@ class Channel(Orders):
         return min((when for when in times if when > now), default=math.inf)
 
     def _take_config(self, config: Configuration, sent_at: float, now: float) -> None:
-        compensated = self._known.compensating
+        compensated = self._known.hub_compensation.is_expected
         before = self._known.learn_config(config, sent_at, now)
         if before is None:
             return
@@ -276,7 +276,7 @@ class Channel(Orders):
         self._config_failures = 0
         self._config_due = now + (0 if self._known.interfering else max(CONFIG_PACE_S, 10 * (now - sent_at)))
         if isinstance(self._task, Move) and self._known.scale is not None:
-            self._task.rescale(self._known.scale, self._known.compensating)
+            self._task.rescale(self._known.scale, self._known.hub_compensation.is_expected)
         if self._task is not None:
             self._task.settings(config, sent_at, now)
 
@@ -308,7 +308,7 @@ class Channel(Orders):
         elif checking:
             news = self._known.follow_outside_motion()
             if news is not None:
-                self._log('info' if self._known.compensating else 'warning', news)
+                self._log('info' if self._known.hub_compensation.is_expected else 'warning', news)
         if isinstance(self._task, Move) and self._unhomed and not status.moving:
             self._give_up_task(UNHOMED)
         if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from .compensation import HubCompensation
 from .protocol import DIGITS, MAX_COUNTS
 from .reports import Compensation, Configuration, Status
 from .settings import Scale, Settings
@@ -25,9 +26,7 @@ class Knowledge:
         self._settings = settings
         self.status: Status | None = None
         self._last_seen: int | None = None   # counts at which the focuser was when it was last watched
-        self._shows_halts: bool | None = None   # whether TComp ON goes to 0 with a HALT, on this hub
-        self._ended: bool | None = False        # whether a HALT has ended compensation; None if that may be over
-        self._halted_at = -math.inf             # when the last HALT was answered
+        self.hub_compensation = HubCompensation(settings.allow_hub_compensation)
         self.forget()
 
     def forget(self) -> None:
@@ -38,7 +37,7 @@ class Knowledge:
         self.config_at = -math.inf      # when the settings were last read
         self.scale: Scale | None = None
         self.digits = DIGITS            # of the target in the request for a move
-        self.doubt_halt()
+        self.hub_compensation.forget()
         self._surprising_config: Configuration | None = None
 
     def lose_place(self, comparable: bool = True) -> None:
@@ -79,57 +78,9 @@ class Knowledge:
             return None
         before, self.config, self._surprising_config = self.config, config, None
         self.config_at = now
-        self._judge_halt(config.compensating, asked_at)
+        self.hub_compensation.read(config.compensating, asked_at)
         self.scale = Scale(min(config.max_counts, MAX_COUNTS), self._settings.soft_step_limits, *_overshoots(config))
         return before or config
-
-    @property
-    def compensates(self) -> bool | None:
-        """Whether the hub moves the focuser with the temperature; None if that is not known."""
-        if self.config is None or not self.config.compensating:
-            return None if self.config is None else False
-        return None if self._ended is None else not self._ended
-
-    @property
-    def compensating(self) -> bool:
-        """Whether it may do so, as far as is known, and is allowed to."""
-        return (self.config is not None and self.config.compensating and self._ended is not True
-                and self._settings.allow_hub_compensation)
-
-    # A HALT ends compensation. Some firmware shows the setting as it is stored, which a HALT does not change
-    # (docs/protocol.md, 7.5), so that TComp ON = 1 after a HALT can mean two things.
-
-    def learn_halt(self, now: float) -> bool:
-        """The hub has halted; returns whether that has ended compensation that it was allowed to make."""
-        ends = self.compensating
-        if ends or self.config is None:   # it may have been on
-            self._ended, self._halted_at = True, now
-        return ends
-
-    def expect_halt(self, now: float) -> None:
-        """HALT goes out: unless it is answered, nobody knows what has come of compensation."""
-        if self._ended is False and (self.config is None or self.compensating):
-            self._ended, self._halted_at = None, now
-
-    def _judge_halt(self, shown: bool, asked_at: float) -> None:
-        """What TComp ON says of compensation that a HALT has ended, or may have."""
-        if asked_at < self._halted_at:
-            return
-        if self._ended and self._shows_halts is None:
-            self._shows_halts = not shown
-        elif shown and self._shows_halts:
-            self._ended = False   # somebody has switched it on again
-        if not shown:
-            self._ended = False
-
-    def doubt_halt(self) -> None:
-        """The hub was not heard: it may have been switched off and on, which brings back what is stored."""
-        if self._ended:
-            self._ended = None
-
-    def learn_compensation(self) -> None:
-        """We have switched compensation on or off: it is as the settings show it."""
-        self._ended = False
 
     @property
     def interfering(self) -> tuple[str, ...]:
@@ -171,13 +122,13 @@ class Knowledge:
             if self.outside_motion:
                 return None
             self.outside_motion = True
-            if self.compensating:
+            if self.hub_compensation.is_expected:
                 self._compensated_from = began_at
                 return None
             return f'being moved from outside, at {self.in_steps(status.counts)}'
         if not self.outside_motion and status.counts == self.target_counts:
             return None
-        if self.compensating:
+        if self.hub_compensation.is_expected:
             began_at = self._compensated_from if self.outside_motion else self.target_counts
             self.rest()
             return f'compensated by the hub, from {self.in_steps(began_at)} to {self.in_steps(status.counts)}'

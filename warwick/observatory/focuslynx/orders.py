@@ -51,13 +51,14 @@ class Orders(Standing):
             self._sink.resolve(ticket, Outcome.NOT_AVAILABLE)
             return
         target_steps = scale.steps(self._known.target_counts)
+        compensated = self._known.hub_compensation.is_expected
         if not scale.allows(target_steps + steps if offset else steps):
             self._sink.resolve(ticket, Outcome.OUTSIDE_LIMITS)
-        elif self.busy and not (self._task is None and self._halting is None and self._known.compensating):
+        elif self.busy and not (compensated and self._task is None and self._halting is None):
             self._refuse('move', f'the channel is {self.busy}', ticket)
         else:
             self._begin(Move(self.number, ticket, self._sink, now, scale, steps, offset, target_steps, self._settings,
-                             self._history, self._known.compensating, self._known.digits))
+                             self._history, compensated, self._known.digits))
             if self._arrival is not None and now - self._known.status_at <= JUST_ARRIVED_S \
                     and not self._config_is_too_old:
                 assert self._task is not None
@@ -158,7 +159,7 @@ class Orders(Standing):
             if isinstance(self._task, Setting) and self._task.outcome is not Outcome.DONE and self._task.went_out:
                 self.ask_again()   # it may have been changed all the same
             elif isinstance(self._task, Setting) and self._task.key == 'temperature_compensation':
-                self._known.learn_compensation()
+                self._known.hub_compensation.switched()
             self._release()
             if self._known.status is not None and not self._known.moving:
                 self._known.rest()

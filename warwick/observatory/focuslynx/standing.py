@@ -70,7 +70,7 @@ class Standing:
             nickname=config.nickname,
             device_type=config.device_type,
             homed=report.homed if has_home_switch(config.device_type) else None,
-            compensating=known.compensates,
+            compensating=known.hub_compensation.is_on,
             reports=Reports(config, report, known.compensation))
         if status < FocuserStatus.Idle:
             return certain
