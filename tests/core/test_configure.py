@@ -476,3 +476,15 @@ def test_an_inquiry_whose_request_is_lost_does_not_blind_a_move() -> None:
     world.until(lambda: move.outcome is not None)
     looks = [at for at, data in world.sent if data == b'<F1GETSTATUS>' and at > move.at]
     assert max(later - earlier for earlier, later in zip(looks, looks[1:])) < 1.0
+
+
+def test_what_a_restart_sets_in_motion_on_a_channel_without_a_position_is_halted_too() -> None:
+    world = World(hub={'speed': '5000', 'restart': '1'}).connected()
+    world.hub.focusers[1].memory.max_pos = 20000
+    world.run(60)
+    assert world.do(Stop(1)) is Outcome.DONE, 'after which no position is known'
+    world.until(lambda: world.view(1).current_steps is None)
+    assert world.do(change('device_type', 'OE')) is Outcome.DONE
+    assert world.hub.focusers[1].moving
+    assert world.do(Disconnect()) is Outcome.DONE
+    assert not world.hub.focusers[1].moving

@@ -90,12 +90,14 @@ class Setting(Task):
 
     def settings(self, report: Configuration | Compensation, at: float, now: float) -> None:
         shown_by = 'config' if isinstance(report, Configuration) else 'compensation'
-        if shown_by != self._setting.shown_by:
+        if shown_by != self._setting.shown_by or self._shown_at is not None:
             return
-        if self.key == 'reset' and self.phase is Phase.DOUBT and report == self._before and at >= self._sent_at:
-            self._end(Outcome.FAILED, 'error', f'{self.name} not confirmed: all is set as before; {self._error}')
-        elif self._shown_at is None:
+        if not self._proves_nothing(report, at):
             self._compare(present(self.key, report), at, now)
+        elif self._tries < TRIES and not self._setting.dangerous:
+            self._send(now)
+        else:
+            self._end(Outcome.FAILED, 'error', f'{self.name} not confirmed: all is set as before; {self._error}')
 
     def tick(self, now: float) -> None:
         if now >= self.deadline:
@@ -103,18 +105,22 @@ class Setting(Task):
             why = f': {self._error}' if self._error else ''
             self._end(Outcome.FAILED, 'error', f'{self.name} {what} within {self._limit_s:g} s{why}')
 
+    def _proves_nothing(self, report: Configuration | Compensation, at: float) -> bool:
+        """Whether a report would be the same without the change, whose answer is missing, though it shows the value.
+
+        Compensation that a HALT has ended is shown as on all the same by some firmware.
+        """
+        if self.phase is not Phase.DOUBT or at < self._sent_at or not isinstance(report, Configuration):
+            return False
+        if self.key == 'reset':
+            return report == self._before
+        return self.key == 'temperature_compensation' and report.compensating and self._before.compensating
+
     def _compare(self, value: Value | None, at: float, now: float) -> None:
         """A report that was asked for at `at` shows the value; one from before the change says nothing."""
         if self.phase not in (Phase.DOUBT, Phase.WATCH) or at < self._sent_at:
             return
-        # Compensation that a HALT has ended is shown as on all the same by some firmware
-        says_nothing = (self.phase is Phase.DOUBT and self.key == 'temperature_compensation' and value is True
-                        and self._before.compensating)
-        if says_nothing and self._tries < TRIES:
-            self._send(now)
-        elif says_nothing:
-            self._end(Outcome.FAILED, 'error', f'{self.name} not confirmed: all is set as before; {self._error}')
-        elif value == self._value and self._setting.restarts:
+        if value == self._value and self._setting.restarts:
             self._shown_at = self._due = now   # a status from then on says where it is
         elif value == self._value:
             self._end(Outcome.DONE, 'info', f'{self.name} set')

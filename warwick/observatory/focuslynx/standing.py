@@ -149,7 +149,7 @@ class Standing:
 
     def restart_begins(self, now: float, by_change_of_this: bool) -> None:
         """Such a change has gone out: nothing is known of the position any more, and the motor may begin to run."""
-        if self._known.status is not None:
+        if by_change_of_this or self._known.status is not None:   # not on a channel that is not there
             self._restarted_at = now
             self._known.lose_place(comparable=not by_change_of_this)
             self.ask_again()

@@ -177,10 +177,13 @@ class Traffic:
 
     def _may_overtake(self, channel: Channel, exchange: Exchange) -> bool:
         """Whether a channel, itself in good order, need not wait for ever for a reply that somebody else wants."""
-        of_inquiry = isinstance(exchange.request, GetHubInfo) or (
-            self._inquiry is not None and exchange.request == self._inquiry.request)
-        others = channel.number != exchange.request.channel or (of_inquiry and not channel.is_at_rest)
+        others = channel.number != exchange.request.channel or (
+            self._is_of_inquiry(exchange.request) and not channel.is_at_rest)
         return others and channel.failures == 0
+
+    def _is_of_inquiry(self, request: Request) -> bool:
+        """Whether an inquiry has asked for this, perhaps one that has ended meanwhile."""
+        return isinstance(request, GetHubInfo) or (self._inquiry is not None and request == self._inquiry.request)
 
     def watch(self, now: float) -> None:
         """End what has waited long enough."""
@@ -276,9 +279,10 @@ class Traffic:
                 self.last_error = error
             if isinstance(error, Garbled):
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
-        of_inquiry = self._inquiry is not None and exchange.request == self._inquiry.request
-        if self._inquiry is not None and of_inquiry and not for_halt:   # that is no fault of the request
+        # Before the inquiry goes on to its next request; what nobody but an inquiry asks for concerns no channel
+        concerns_channel = isinstance(exchange.request, GetConfig) or not self._is_of_inquiry(exchange.request)
+        if self._inquiry is not None and exchange.request == self._inquiry.request \
+                and not for_halt:   # that is no fault of the request
             self._inquiry.failed(exchange.request, error)
-        # What only an inquiry asks for, perhaps one that has ended meanwhile, is no concern of the channel
-        if isinstance(exchange.request, GetConfig) or not (of_inquiry or isinstance(exchange.request, GetHubInfo)):
+        if concerns_channel:
             self._channels[exchange.request.channel].failed(exchange.request, error, now)
