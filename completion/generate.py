@@ -12,7 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from warwick.observatory.focuslynx.cli_table import COMMANDS, SETTING, VALUE  # noqa: E402
+from warwick.observatory.focuslynx.client.commands import COMMANDS, SETTING, VALUE  # noqa: E402
 from warwick.observatory.focuslynx.hub_settings import SETTINGS  # noqa: E402
 
 NAMES = [*(command.name for command in COMMANDS), 'help']

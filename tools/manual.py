@@ -22,11 +22,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from warwick.observatory.focuslynx import daemon_cli  # noqa: E402
 from warwick.observatory.focuslynx._version import __version__  # noqa: E402
-from warwick.observatory.focuslynx.cli_help import exit_codes  # noqa: E402
-from warwick.observatory.focuslynx.cli_table import COMMANDS, Command  # noqa: E402
+from warwick.observatory.focuslynx.client.commands import COMMANDS, Command  # noqa: E402
+from warwick.observatory.focuslynx.client.help import exit_codes  # noqa: E402
 from warwick.observatory.focuslynx.config import SCHEMA  # noqa: E402
+from warwick.observatory.focuslynx.daemon import main as daemon_cli  # noqa: E402
 from warwick.observatory.focuslynx.hub_settings import SETTINGS, HubSetting  # noqa: E402
 
 FOCUS = {

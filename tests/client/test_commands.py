@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from warwick.observatory.focuslynx.cli import COMMANDS
+from warwick.observatory.focuslynx.client.main import COMMANDS
 from warwick.observatory.focuslynx.constants import CommandStatus
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_integers_may_carry_a_sign_blanks_and_leading_zeros(
 def test_wrong_arguments_print_the_usage_of_the_command_and_exit_255(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, synopsis: str, wrong: list[str]
 ) -> None:
-    from warwick.observatory.focuslynx.cli import main
+    from warwick.observatory.focuslynx.client.main import main
     monkeypatch.setenv('FOCUSD_CONFIG_PATH', '/nonexistent')
     assert main([command, *wrong], 'focus') == 255
     assert capsys.readouterr() == (f'usage: focus {synopsis}\n', '')

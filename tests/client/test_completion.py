@@ -15,7 +15,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from warwick.observatory.focuslynx.cli_table import COMMANDS, SETTING
+from warwick.observatory.focuslynx.client.commands import COMMANDS, SETTING
 from warwick.observatory.focuslynx.hub_settings import DEVICE_TYPES, SETTINGS
 
 COMPLETION = Path(__file__).resolve().parents[2] / 'completion'

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from warwick.observatory.focuslynx import cli
-from warwick.observatory.focuslynx.cli_table import CHANNEL, COMMANDS, Argument, Command, integer, one_of
+from warwick.observatory.focuslynx.client import main as cli
+from warwick.observatory.focuslynx.client.commands import CHANNEL, COMMANDS, Argument, Command, integer, one_of
 
 if TYPE_CHECKING:
     from tests.client.conftest import Client
@@ -72,7 +72,7 @@ def test_each_example_is_a_command_line_that_is_accepted(command: Command) -> No
 def test_each_row_names_a_function(command: Command) -> None:
     from importlib import import_module
     module, function = command.run.split(':')
-    assert callable(getattr(import_module(f'warwick.observatory.focuslynx.{module}'), function))
+    assert callable(getattr(import_module(f'warwick.observatory.focuslynx.client.{module}'), function))
 
 
 CONFIGURE = Command(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pexpect
 import pytest
 
-from warwick.observatory.focuslynx.cli_configure import DANGERS
-from warwick.observatory.focuslynx.cli_table import COMMANDS
+from warwick.observatory.focuslynx.client.commands import COMMANDS
+from warwick.observatory.focuslynx.client.configure import DANGERS
 from warwick.observatory.focuslynx.hub_settings import SETTINGS
 
 if TYPE_CHECKING:

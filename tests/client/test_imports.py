@@ -113,12 +113,14 @@ def test_a_call_loads_pyro_but_nothing_that_it_does_not_use(
 def test_a_command_loads_its_own_modules_alone(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], own: set[str]
 ) -> None:
-    code = ('import sys; from warwick.observatory.focuslynx import cli; status = cli.main(sys.argv[1:], "focus"); '
+    code = ('import sys; from warwick.observatory.focuslynx.client.main import main\n'
+            'status = main(sys.argv[1:], "focus")\n'
             'print(*sys.modules, sep="\\n", file=sys.stderr); sys.exit(status)')
     completed = subprocess.run([sys.executable, '-c', code, *arguments], timeout=60, capture_output=True,
                                env=client.environment, cwd=Path(client.command()[1]).parent, encoding='utf-8')
     assert completed.returncode == 0, completed
-    assert set(re.findall(r'focuslynx\.cli_(\w+)$', completed.stderr, re.MULTILINE)) == {'call', 'table', *own}
+    found = re.findall(r'focuslynx\.client\.(\w+)$', completed.stderr, re.MULTILINE)
+    assert set(found) == {'main', 'api', 'commands', *own}
     assert ('focuslynx.hub_settings' in completed.stderr) is ('configure' in own)
 
 
@@ -211,9 +213,9 @@ def test_ctrl_c_is_not_lost_while_packages_are_loaded(
 
 def test_ctrl_c_waits_from_the_first_line_of_the_script(client: Client, tmp_path: Path) -> None:
     (tmp_path / 'focus').write_text(Path(client.command()[1]).read_text())
-    package = tmp_path / 'warwick' / 'observatory' / 'focuslynx'
+    package = tmp_path / 'warwick' / 'observatory' / 'focuslynx' / 'client'
     package.mkdir(parents=True)
-    (package / 'cli.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n'
+    (package / 'main.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n'
                                     'def main(argv, program):\n    return 42 if signal.sigpending() else 1\n')
     completed = subprocess.run([sys.executable, tmp_path / 'focus'], capture_output=True, encoding='utf-8', timeout=60)
     assert (completed.returncode, completed.stdout, completed.stderr) == (42, '', '')

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from warwick.observatory.focuslynx import cli
+from warwick.observatory.focuslynx.client import main as cli
 
 if TYPE_CHECKING:
     from tests.client.conftest import Client

@@ -189,8 +189,8 @@ def impatient(client: Client, *arguments: str) -> list[str]:
     """The command line of a client that looks at a move ten times per second, and gives up after half a second."""
     python, script = client.command()
     client.environment['PYTHONPATH'] += ':' + str(Path(script).parent)
-    code = ('import sys; from warwick.observatory.focuslynx import cli, cli_move; cli_move._GIVE_UP_AFTER_S = 0.5; '
-            'cli_move._QUIET_INTERVAL_S = 0.1; sys.exit(cli.main(sys.argv[1:], "focus"))')
+    code = ('import sys; from warwick.observatory.focuslynx.client import main, move; move._GIVE_UP_AFTER_S = 0.5; '
+            'move._QUIET_INTERVAL_S = 0.1; sys.exit(main.main(sys.argv[1:], "focus"))')
     return [python, '-c', code, *arguments]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from warwick.observatory.focuslynx.arrival import EXTRA_LOOKS, REMEMBERED_MOVES, Arrival, History
+from warwick.observatory.focuslynx.core.arrival import EXTRA_LOOKS, REMEMBERED_MOVES, Arrival, History
 
 RHYTHM_S = 0.5
 LOOK_S = 0.017   # what a look costs on the wire

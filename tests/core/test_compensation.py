@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Configure, Connect, MoveFocuser, Outcome, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import Configure, Connect, MoveFocuser, Outcome, Stop
 from warwick.observatory.focuslynx.hub_settings import find
 from warwick.observatory.focuslynx.simulator.model import Hub
 

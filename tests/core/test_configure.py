@@ -11,19 +11,19 @@ import pytest
 
 from tests.core.world import SETTINGS as WORLD_SETTINGS
 from tests.core.world import World
-from warwick.observatory.focuslynx.change import present
-from warwick.observatory.focuslynx.commands import (
+from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import (
     Configure,
     Connect,
     Disconnect,
     Home,
-    Inquire,
     MoveFocuser,
     Outcome,
+    QueryHub,
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.configure import present
 from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value, find
 
 
@@ -79,7 +79,7 @@ def test_a_change_whose_answer_was_spoilt_is_settled_by_reading_back(key: str, f
     world = World().connected()
     caller = world.ask(change(key, value))
     world.until(lambda: bool(world.requests(b'GETSTATUS', caller.at)))
-    world.until(lambda: world.controller._traffic.exchange is None or world.sent[-1][1] == wire)
+    world.until(lambda: world.core._traffic.exchange is None or world.sent[-1][1] == wire)
     setattr(world.faults, fault, 1)
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.DONE
@@ -163,9 +163,9 @@ def test_a_stop_goes_out_while_a_setting_is_being_changed() -> None:
 
 def test_an_inquiry_reads_the_hub_and_what_newer_firmware_shows() -> None:
     world = World(hub={'firmware': '2.3.9', 'tempin': '1,2,3,4,-5', 'step_size': '77'}).connected()
-    assert world.do(Inquire()) is Outcome.DONE
-    assert world.controller.hub is not None
-    assert world.controller.hub.firmware == '2.3.9'
+    assert world.do(QueryHub()) is Outcome.DONE
+    assert world.core.hub is not None
+    assert world.core.hub.firmware == '2.3.9'
     reports = world.view(1).reports
     assert reports is not None and reports.compensation is not None
     assert (reports.compensation.intercepts, reports.compensation.step_size) == ((1, 2, 3, 4, -5), 77)
@@ -173,9 +173,9 @@ def test_an_inquiry_reads_the_hub_and_what_newer_firmware_shows() -> None:
 
 def test_an_inquiry_of_older_firmware_leaves_out_what_it_does_not_know() -> None:
     world = World(hub={'no_gettci': '1', 'no_dhcp_line': '1'}).connected()
-    assert world.do(Inquire()) is Outcome.DONE
-    assert world.controller.hub is not None
-    assert world.controller.hub.dhcp is None
+    assert world.do(QueryHub()) is Outcome.DONE
+    assert world.core.hub is not None
+    assert world.core.hub.dhcp is None
     reports = world.view(1).reports
     assert reports is not None and reports.compensation is None
 
@@ -183,21 +183,21 @@ def test_an_inquiry_of_older_firmware_leaves_out_what_it_does_not_know() -> None
 def test_inquiries_one_after_another_do_not_occupy_the_line() -> None:
     world = World().connected()
     for _ in range(20):
-        world.do(Inquire())
+        world.do(QueryHub())
     assert len(world.requests(b'GETHUBINFO')) == 1
 
 
 def test_an_inquiry_of_a_mute_hub_ends_in_time() -> None:
     world = World().connected()
     world.faults.mute_next = 100
-    caller = world.ask(Inquire())
+    caller = world.ask(QueryHub())
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
     assert caller.waited_s <= 3.1
 
 
 def test_an_inquiry_while_offline_is_not_available() -> None:
-    assert World().do(Inquire()) is Outcome.NOT_AVAILABLE
+    assert World().do(QueryHub()) is Outcome.NOT_AVAILABLE
 
 
 def test_one_wrong_digit_of_the_position_is_not_believed_while_a_setting_is_changed() -> None:
@@ -221,20 +221,20 @@ def test_an_inquiry_that_a_stop_goes_before_is_answered_in_full() -> None:
     world = World().connected()
     world.run(1)
     world.faults.settings.delay = 0.3
-    caller = world.ask(Inquire())
+    caller = world.ask(QueryHub())
     for moment_s in (0.0, 0.4, 0.8):
         world.after(moment_s, lambda: world.ask(Stop(1)))
     world.after(1.2, lambda: setattr(world.faults.settings, 'delay', 0.0))
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.DONE
-    assert world.controller.hub is not None
+    assert world.core.hub is not None
 
 
 def test_a_failed_inquiry_is_not_taken_for_a_fresh_one() -> None:
     world = World().connected()
     world.faults.mute_next = 100
-    assert world.do(Inquire()) is Outcome.FAILED
-    assert world.do(Inquire()) is Outcome.FAILED
+    assert world.do(QueryHub()) is Outcome.FAILED
+    assert world.do(QueryHub()) is Outcome.FAILED
 
 
 @pytest.mark.parametrize('device_type', ['OE', 'OI', 'FB'])
@@ -381,16 +381,16 @@ def test_an_inquiry_reads_the_settings_anew() -> None:
     world.run(1)
     world.hub.set('nickname.1', 'North', world.now)   # by another program
     world.hub.set('led', '9', world.now)
-    assert world.do(Inquire()) is Outcome.DONE
+    assert world.do(QueryHub()) is Outcome.DONE
     assert (shown_value(world, 'nickname'), shown_value(world, 'led', 2)) == ('North', 9)
 
 
 def test_what_a_hub_has_told_is_forgotten_with_the_connection() -> None:
     world = World().connected()
-    world.do(Inquire())
-    assert world.controller.hub is not None
+    world.do(QueryHub())
+    assert world.core.hub is not None
     world.do(Disconnect())
-    assert world.controller.hub is None
+    assert world.core.hub is None
 
 
 def spoil_status(world: World, old: bytes, new: bytes, times: int) -> None:
@@ -472,7 +472,7 @@ def test_an_inquiry_whose_request_is_lost_does_not_blind_a_move() -> None:
     move = world.ask(MoveFocuser(1, 9000))
     world.run(1.3)
     world.wrote = lambda data: b'' if b'HUBINFO' in data or b'TCI' in data else data   # type: ignore[method-assign]
-    world.ask(Inquire())
+    world.ask(QueryHub())
     world.until(lambda: move.outcome is not None)
     looks = [at for at, data in world.sent if data == b'<F1GETSTATUS>' and at > move.at]
     assert max(later - earlier for earlier, later in zip(looks, looks[1:])) < 1.0

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
 from warwick.observatory.focuslynx.simulator.model import Hub
 
 

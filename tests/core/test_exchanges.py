@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Connect, Inquire, MoveFocuser, Outcome
 from warwick.observatory.focuslynx.constants import FocuserStatus
-from warwick.observatory.focuslynx.exchange import Exchange, Owed
-from warwick.observatory.focuslynx.reports import GetStatus
+from warwick.observatory.focuslynx.core.commands import Connect, MoveFocuser, Outcome, QueryHub
+from warwick.observatory.focuslynx.core.exchange import Exchange, Owed
+from warwick.observatory.focuslynx.core.reports import GetStatus
 from warwick.observatory.focuslynx.simulator.model import Hub
 
 SHORT = replace(SETTINGS, serial_timeout_s=0.5)
@@ -143,10 +143,10 @@ def test_a_command_does_not_wait_for_the_slow_pace_at_which_a_silent_channel_is_
     world = World(replace(SHORT, idle_loop_delay_s=300.0)).connected()
     world.run(100)
     world.hub.variants.thirdlynx = True
-    world.do(Inquire())
+    world.do(QueryHub())
     world.hub.variants.thirdlynx = False
     world.run(10)
-    assert world.controller._channels[2].failures > 3
+    assert world.core._channels[2].failures > 3
     assert world.view(2).status == FocuserStatus.Idle
     assert world.do(MoveFocuser(2, 300)) is Outcome.DONE
 

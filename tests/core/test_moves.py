@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Command, MoveFocuser, Outcome, SetZero, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import Command, MoveFocuser, Outcome, SetZero, Stop
 
 
 def test_a_move_ends_on_its_target() -> None:

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import pytest
 
 from tests.core.world import World
-from warwick.observatory.focuslynx.commands import (
+from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import (
     Configure,
     Connect,
     Disconnect,
     Home,
-    Inquire,
     MoveFocuser,
     Outcome,
+    QueryHub,
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 
@@ -125,8 +125,8 @@ def test_a_stop_of_a_channel_that_is_not_there_does_not_keep_the_other_one_from_
         world.run(1)
         assert world.view(1).status == IDLE
     assert world.do(MoveFocuser(1, 1000)) is Outcome.DONE
-    assert world.do(Inquire()) is Outcome.DONE
-    assert world.controller.hub is not None
+    assert world.do(QueryHub()) is Outcome.DONE
+    assert world.core.hub is not None
 
 
 def test_a_stop_of_a_channel_that_has_died_does_not_keep_the_other_one_from_its_work() -> None:
@@ -260,8 +260,8 @@ def test_idleness_leaves_nothing_in_the_log(world: World, kind: Kind) -> None:
 
 def test_the_hub_and_its_channels_tell_what_they_can(
         world: World, name: str, kind: Kind) -> None:
-    assert world.do(Inquire()) is Outcome.DONE
-    hub = world.controller.hub
+    assert world.do(QueryHub()) is Outcome.DONE
+    hub = world.core.hub
     assert hub is not None and hub.firmware == world.hub.variants.firmware
     assert (hub.wired_ip is None) is (name == 'thirdlynx')
     reports = world.view(1).reports

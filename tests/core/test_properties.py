@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.core.world import World
-from warwick.observatory.focuslynx.commands import MoveFocuser, Outcome
 from warwick.observatory.focuslynx.constants import FocuserStatus
-from warwick.observatory.focuslynx.protocol import (
+from warwick.observatory.focuslynx.core.commands import MoveFocuser, Outcome
+from warwick.observatory.focuslynx.core.reports import ConfigReport, GetConfig, GetStatus, StatusReport
+from warwick.observatory.focuslynx.core.requests import (
     MAX_COUNTS,
     Halt,
     HubError,
@@ -26,7 +27,6 @@ from warwick.observatory.focuslynx.protocol import (
     Request,
     Sync,
 )
-from warwick.observatory.focuslynx.reports import Configuration, GetConfig, GetStatus, Status
 from warwick.observatory.focuslynx.simulator.model import Hub
 from warwick.observatory.focuslynx.simulator.settings import TYPES, default_max_pos, is_homing
 
@@ -82,7 +82,7 @@ def test_any_bytes_in_any_pieces_end_in_a_reply_an_error_of_one_line_or_patience
         assert issubclass(found[0], HubError)
         assert '\n' not in found[1] and len(found[1]) < 200
     else:
-        assert isinstance(found, (Status, Configuration, str, bool))
+        assert isinstance(found, (StatusReport, ConfigReport, str, bool))
     assert fate(request, pieces(stream, cuts), skip_stale) == found, 'the pieces make a difference'
 
 
@@ -292,7 +292,7 @@ def test_a_halt_stops_the_motion_that_was_sent(channel: int, counts: int, at: in
     assert exchange(hub, Halt(channel), ran_s) == 'HALTED'
     stopped = hub.focusers[channel].position
     status = exchange(hub, GetStatus(channel), ran_s + 100)
-    assert isinstance(status, Status)
+    assert isinstance(status, StatusReport)
     assert (status.counts, status.target_counts, status.moving) == (stopped, stopped, False)
 
 
@@ -316,13 +316,13 @@ def test_every_status_that_the_hub_can_report_is_read_as_it_is(
         hub.receive(f'<F{channel}HOME>'.encode(), 0.0)
     focuser = hub.focusers[channel]
     status = exchange(hub, GetStatus(channel), when)
-    assert status == Status(
+    assert status == StatusReport(
         counts=focuser.position, target_counts=focuser.target, moving=focuser.moving or focuser.homing,
         temperature_c=None if tenths is None else tenths / 10, probe_present=tenths is not None,
         homing=focuser.homing, homed=focuser.homed, hand_controller='hand_controller' in flags, remote=False,
         reverse=None if 'no_reverse_line' in flags else 'reverse' in flags)
     other = exchange(hub, GetStatus(3 - channel), when)
-    assert isinstance(other, Status)
+    assert isinstance(other, StatusReport)
     assert (other.counts, other.target_counts, other.moving, other.temperature_c) == (32767, 32767, False, 21.7)
 
 
@@ -332,14 +332,14 @@ def test_every_temperature_is_read_as_reported(channel: int) -> None:
     for tenths in range(-600, 801):
         hub.set(f'probe.{channel}', str(tenths / 10), 0.0)
         status = exchange(hub, GetStatus(channel))
-        assert isinstance(status, Status)
+        assert isinstance(status, StatusReport)
         assert status.temperature_c == tenths / 10
 
 
 @pytest.mark.parametrize('celsius', ['-60.1', '80.1', '-161.6', '-700', '700'])
 def test_a_temperature_that_no_site_has_is_none(celsius: str) -> None:
     status = exchange(Hub({'probe': celsius}), GetStatus(1))
-    assert isinstance(status, Status)
+    assert isinstance(status, StatusReport)
     assert (status.temperature_c, status.probe_present) == (None, True)
 
 
@@ -362,7 +362,7 @@ def test_every_configuration_that_the_hub_can_report_is_read_as_it_is(channel: i
         for name, value in chosen.items()}
     hub = Hub({'channels': '1,2', **mine})
     config = exchange(hub, GetConfig(channel))
-    assert isinstance(config, Configuration)
+    assert isinstance(config, ConfigReport)
     # Blanks at the ends of a nickname do not survive: a line may be padded.
     assert (config.nickname, config.device_type, config.max_counts) == (
         chosen['nickname'].strip(), chosen['type'], int(chosen['max_pos']))
@@ -372,6 +372,6 @@ def test_every_configuration_that_the_hub_can_report_is_read_as_it_is(channel: i
         chosen['tc_mode'], int(chosen['backlash_steps']), int(chosen['led']),
         tuple(int(each) for each in chosen['tempco'].split(',')))
     other = exchange(hub, GetConfig(3 - channel))
-    assert isinstance(other, Configuration)
+    assert isinstance(other, ConfigReport)
     assert (other.nickname, other.device_type, other.max_counts, other.interfering) == (
         f'FocusLynx Foc{3 - channel}', 'FA', 65535, ())

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Connect, Disconnect, MoveFocuser, Outcome
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import Connect, Disconnect, MoveFocuser, Outcome
 
 
 def test_a_focuser_that_was_moved_between_two_polls_is_noticed() -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
 
 
 def moving(world: World, channel: int = 1) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.commands import MoveFocuser, Outcome, SetZero
 from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.commands import MoveFocuser, Outcome, SetZero
 
 
 @pytest.mark.parametrize('max_pos', [65535, 112000, 1001])

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from warwick.observatory.focuslynx.commands import (
+from warwick.observatory.focuslynx.core.commands import (
     ClosePort,
     Command,
     Connect,
@@ -20,13 +20,13 @@ from warwick.observatory.focuslynx.commands import (
     Ticket,
     Write,
 )
-from warwick.observatory.focuslynx.controller import Controller
-from warwick.observatory.focuslynx.settings import Settings
-from warwick.observatory.focuslynx.simulator.line import Line, LineFaults
-from warwick.observatory.focuslynx.simulator.model import Hub
-from warwick.observatory.focuslynx.view import ChannelView
+from warwick.observatory.focuslynx.core.hub import Hub
+from warwick.observatory.focuslynx.core.limits import Limits
+from warwick.observatory.focuslynx.core.snapshot import FocuserSnapshot
+from warwick.observatory.focuslynx.simulator.link import Line, LineFaults
+from warwick.observatory.focuslynx.simulator.model import Hub as SimulatedHub
 
-SETTINGS = Settings(
+SETTINGS = Limits(
     soft_step_limits=(-30000, 30000), idle_loop_delay_s=5.0, moving_loop_delay_s=0.5, serial_timeout_s=2.0,
     move_timeout_s=180.0, home_reset_timeout_s=5.0)
 
@@ -77,16 +77,16 @@ class ScriptedLine:
 class World:
     """Controller, hub and clock. `sent` and `log` hold (time, bytes or text) of everything so far."""
 
-    def __init__(self, settings: Settings = SETTINGS, hub: Mapping[str, str] | None = None,
-                 line: AnyLine | None = None, controller: type[Controller] = Controller) -> None:
+    def __init__(self, settings: Limits = SETTINGS, hub: Mapping[str, str] | None = None,
+                 line: AnyLine | None = None, core: type[Hub] = Hub) -> None:
         self.now = 1000.0
         self.settings = settings
-        self.hub = Hub({'channels': '1,2', 'speed': '1000', **(hub or {})}, now=self.now)
+        self.hub = SimulatedHub({'channels': '1,2', 'speed': '1000', **(hub or {})}, now=self.now)
         self.faults = LineFaults()
         self.faults.settings.pace = True
         self._line = Line(self.hub, self.faults)
         self.line: AnyLine = line or self._line
-        self.controller = controller(settings, 'the port')
+        self.core = core(settings, 'the port')
         self.open_error: str | None = None
         self.opening_takes_s = 0.0
         self.port_open = False
@@ -103,7 +103,7 @@ class World:
         """Submit a command now."""
         caller = Caller(command, self.now)
         self.callers.append(caller)
-        self.controller.submit(command, caller, self.now)
+        self.core.submit(command, caller, self.now)
         self._settle()
         return caller
 
@@ -157,8 +157,8 @@ class World:
 
     # Looking
 
-    def view(self, channel: int) -> ChannelView:
-        return self.controller.views(self.now)[channel].at(self.now)
+    def view(self, channel: int) -> FocuserSnapshot:
+        return self.core.views(self.now)[channel].at(self.now)
 
     def requests(self, word: bytes = b'', since: float = -math.inf) -> list[bytes]:
         """What went over the wire to the hub and contains `word`."""
@@ -171,7 +171,7 @@ class World:
 
     def _step(self, end: float) -> bool:
         """Go to the next moment at which something happens, at most to `end`."""
-        times = [end, self.controller.next_time(self.now)]
+        times = [end, self.core.next_time(self.now)]
         if self.port_open:
             event = self.line.next_event()
             if event is not None:
@@ -203,8 +203,8 @@ class World:
         for _ in range(200):
             self._open_now()
             self._read()
-            self.controller.advance(self.now)
-            effects = self.controller.take_effects()
+            self.core.advance(self.now)
+            effects = self.core.take_effects()
             for effect in effects:
                 self._carry_out(effect)
             if not effects:
@@ -219,10 +219,10 @@ class World:
             data = self.line.read(self.now)
         except OSError as error:
             self.port_open = False
-            self.controller.lost(str(error), self.now)
+            self.core.lost(str(error), self.now)
             return
         if data:
-            self.controller.received(data, self.now)
+            self.core.received(data, self.now)
 
     def _open_now(self) -> None:
         if self._opened_at is None or self.now < self._opened_at:
@@ -233,10 +233,10 @@ class World:
                 raise OSError(self.open_error)
             self.line.open(self.now)
         except OSError as error:
-            self.controller.not_opened(str(error), self.now)
+            self.core.not_opened(str(error), self.now)
         else:
             self.port_open = True
-            self.controller.opened(self.now)
+            self.core.opened(self.now)
 
     def _carry_out(self, effect: object) -> None:
         if isinstance(effect, Write):
@@ -248,7 +248,7 @@ class World:
                     self.line.write(data, self.now)
             except OSError as error:
                 self.port_open = False
-                self.controller.lost(str(error), self.now)
+                self.core.lost(str(error), self.now)
         elif isinstance(effect, OpenPort):
             self._opened_at = self.now + self.opening_takes_s
         elif isinstance(effect, ClosePort):

@@ -18,7 +18,7 @@ from tests.simulator.harness import Simulator, eventually
 # makes that method raise, as often as it says (0: without end).
 SHIM = '''
 import os
-from warwick.observatory.focuslynx.controller import Controller
+from warwick.observatory.focuslynx.core.hub import Controller
 
 
 def trapped(name):

@@ -25,7 +25,7 @@ from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import MOVING, NOT_DISCONNECTED, SUCCEEDED
 from tests.ports import free_port
 from tests.simulator.harness import Simulator, eventually
-from warwick.observatory.focuslynx.eventlog import CAPACITY, EventLog
+from warwick.observatory.focuslynx.daemon.log import CAPACITY, ObservatoryLog
 
 FOR_EVER = 0
 
@@ -262,7 +262,7 @@ class Writer:
 @pytest.mark.parametrize(('capacity', 'count'), [(1, 1), (3, 3), (3, 4), (3, 500), (1000, 1500)])
 def test_a_queue_keeps_the_oldest_lines_and_counts_the_others(capacity: int, count: int) -> None:
     writer = Writer()
-    events = EventLog(writer, capacity)
+    events = ObservatoryLog(writer, capacity)
     for n in range(count):
         events.put('info', str(n))
     writer.go.set()
@@ -277,7 +277,7 @@ def test_a_queue_keeps_the_oldest_lines_and_counts_the_others(capacity: int, cou
 
 def test_each_outage_is_counted_by_itself() -> None:
     writer = Writer()
-    events = EventLog(writer, 2)
+    events = ObservatoryLog(writer, 2)
     events.start()
     for outage in (1, 2):
         writer.go.clear()
@@ -294,7 +294,7 @@ def test_each_outage_is_counted_by_itself() -> None:
 
 def test_putting_never_waits_and_never_raises_however_many_threads_do_it() -> None:
     writer = Writer()
-    events = EventLog(writer, 5)
+    events = ObservatoryLog(writer, 5)
     events.start()
     events.put('info', 'the first')
     assert writer.busy.wait(20)
@@ -318,7 +318,7 @@ def test_putting_never_waits_and_never_raises_however_many_threads_do_it() -> No
 def test_a_writer_that_raises_loses_no_further_line() -> None:
     writer = Writer(broken=True)
     writer.go.set()
-    events = EventLog(writer)
+    events = ObservatoryLog(writer)
     events.start()
     for n in range(3):
         events.put('error', str(n))
@@ -329,7 +329,7 @@ def test_a_writer_that_raises_loses_no_further_line() -> None:
 def test_closing_gives_up_on_a_writer_that_hangs() -> None:
     for waiting in (0, 2):
         writer = Writer()
-        events = EventLog(writer, 2)
+        events = ObservatoryLog(writer, 2)
         events.start()
         events.put('info', 'the first')
         assert writer.busy.wait(20)
@@ -348,7 +348,7 @@ def test_what_was_dropped_is_reported_at_the_end_at_the_latest() -> None:
         assert permits.acquire(timeout=20)
         lines.append(message)
 
-    events = EventLog(write, 2)
+    events = ObservatoryLog(write, 2)
     for n in range(5):
         events.put('info', str(n))
     events.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from warwick.observatory.focuslynx.port import check_address, explain, open_port
+from warwick.observatory.focuslynx.daemon.serial_port import check_address, explain, open_port
 
 
 @pytest.mark.parametrize(('error', 'reason'), [

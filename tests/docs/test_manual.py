@@ -16,7 +16,7 @@ import pytest
 
 from tests.docs.stage import ROOT
 from warwick.observatory.focuslynx._version import __version__
-from warwick.observatory.focuslynx.cli_table import COMMANDS
+from warwick.observatory.focuslynx.client.commands import COMMANDS
 from warwick.observatory.focuslynx.config import SCHEMA
 from warwick.observatory.focuslynx.constants import CommandStatus
 from warwick.observatory.focuslynx.hub_settings import SETTINGS

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from pathlib import Path
 
 from tests.docs.messages import Message, of_file
 from tests.docs.stage import ROOT
@@ -17,37 +18,45 @@ DOCUMENT = (ROOT / 'docs/operations.md').read_text('utf-8')
 CHAPTER = re.split(r'^## ', DOCUMENT.split('\n## Messages\n')[1], flags=re.MULTILINE)[0]
 CODE = [' '.join(text.split()) for text in re.findall(r'`([^`]+)`', CHAPTER)]
 
-SOURCES = [path.relative_to(ROOT) for path in (
-    ROOT / 'focus', ROOT / 'focusd', *sorted((ROOT / 'warwick/observatory/focuslynx').glob('*.py')),
-    *sorted((ROOT / 'common/warwick/observatory/common').glob('*.py')))]
+PACKAGE = ROOT / 'warwick/observatory/focuslynx'
+COMMON = ROOT / 'common/warwick/observatory/common'
+SOURCES = [*(ROOT / name for name in ('focus', 'focusd')), *sorted(COMMON.glob('*.py')),
+           *sorted(path for path in PACKAGE.rglob('*.py') if 'simulator' not in path.parts)]
+
+
+def place(path: Path) -> str:
+    """A source as the table below names it: its path within its package."""
+    home = next((home for home in (PACKAGE, COMMON) if home in path.parents), ROOT)
+    return path.relative_to(home).as_posix()
+
 
 # Place and text, with * for what may differ, and why there needs to be no entry.
 LEFT_OUT = (
-    ('cli_table.py*', '*', 'help texts, which the manual page has'),
-    ('cli_help.py:*', '*', 'help texts, which the manual page has'),
-    ('cli.py:*', 'usage: *', 'usage'),
-    ('cli_line.py:*', '*', 'the live line of a move'),
-    ('cli_info.py:*', '*', 'what is shown of the hub'),
-    ('cli_configure.py:_group', '*', 'the list of settings'),
-    ('cli_configure.py:_told', '*', 'what a setting was before'),
-    ('cli_screen.py:*', '*', 'the screen of watch'),
-    ('cli_status.py:*', '*', 'the status'),
-    ('cli_move.py:*', 'Channel * stopped at * steps', 'the answer to Ctrl-C'),
-    ('cli_call.py:*', 'report_status returned *', 'of a daemon that is not focusd; it counts as no answer'),
-    ('change.py:*', 'other settings', 'a value that is compared, and never shown'),
-    ('commands.py', '*', 'outcomes, for readers of the code'),
-    ('controller.py', '*', 'states of the line, for readers of the code'),
-    ('daemon_cli.py', 'CONFIG is a JSON file*', 'help texts, which the manual page has'),
-    ('daemon_cli.py:_parser', '*', 'help texts, which the manual page has'),
-    ('daemon_cli.py:_plan', '*', 'what --check shows'),
+    ('client/commands.py*', '*', 'help texts, which the manual page has'),
+    ('client/help.py:*', '*', 'help texts, which the manual page has'),
+    ('client/main.py:*', 'usage: *', 'usage'),
+    ('client/progress_line.py:*', '*', 'the live line of a move'),
+    ('client/info.py:*', '*', 'what is shown of the hub'),
+    ('client/configure.py:_group', '*', 'the list of settings'),
+    ('client/configure.py:_told', '*', 'what a setting was before'),
+    ('client/watch_screen.py:*', '*', 'the screen of watch'),
+    ('client/status.py:*', '*', 'the status'),
+    ('client/move.py:*', 'Channel * stopped at * steps', 'the answer to Ctrl-C'),
+    ('client/api.py:*', 'report_status returned *', 'of a daemon that is not focusd; it counts as no answer'),
+    ('core/configure.py:*', 'other settings', 'a value that is compared, and never shown'),
+    ('core/commands.py', '*', 'outcomes, for readers of the code'),
+    ('core/hub.py', '*', 'states of the line, for readers of the code'),
+    ('daemon/main.py', 'CONFIG is a JSON file*', 'help texts, which the manual page has'),
+    ('daemon/main.py:_parser', '*', 'help texts, which the manual page has'),
+    ('daemon/main.py:_plan', '*', 'what --check shows'),
     ('hub_settings.py', '[A-Z]* *', 'names of focusers'),
     ('hub_settings.py', 'unipolar motor (Robo-Focus)', 'a name of a focuser'),
-    ('notify.py:_channel_in_words', '*', 'the state of the service'),
-    ('service.py:run', 'ending: what moves is halted first', 'the state of the service'),
-    ('port.py:explain', 'readiness to read', 'what pyserial says, which is said in other words'),
-    ('protocol.py:*', 'a position of * counts cannot be sent: 0 to * can', 'limits are checked before that'),
-    ('reports.py:*', '[A-Z]* *', 'keys of the hub'),
-    ('task.py', '*', 'phases of a task, for readers of the code'),
+    ('daemon/systemd.py:_channel_in_words', '*', 'the state of the service'),
+    ('daemon/service.py:run', 'ending: what moves is halted first', 'the state of the service'),
+    ('daemon/serial_port.py:explain', 'readiness to read', 'what pyserial says, which is said in other words'),
+    ('core/requests.py:*', 'a position of * counts cannot be sent: 0 to * can', 'limits are checked before that'),
+    ('core/reports.py:*', '[A-Z]* *', 'keys of the hub'),
+    ('core/operation.py', '*', 'phases of a task, for readers of the code'),
     ('_daemon.py:*', 'timeout must be 0 or more seconds, not *', 'an error of a program that calls connect()'),
     ('_daemon.py:*', '* is served at *', 'what launch() says, which focusd does not use'),
     ('_daemon.py:*', 'Daemon(*', 'what a debugger shows'),
@@ -58,7 +67,7 @@ LEFT_OUT = (
 
 @lru_cache(maxsize=1)
 def messages() -> list[Message]:
-    return [message for path in SOURCES for message in of_file(ROOT / path, path.name)]
+    return [message for path in SOURCES for message in of_file(path, place(path))]
 
 
 def matches(message: Message, row: tuple[str, str, str]) -> bool:

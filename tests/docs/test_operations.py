@@ -20,7 +20,7 @@ import pytest
 
 from tests.docs.document import Direction, NotRun, Typed, sections
 from tests.docs.stage import ROOT, Stage, why_not
-from warwick.observatory.focuslynx.cli_table import COMMANDS
+from warwick.observatory.focuslynx.client.commands import COMMANDS
 from warwick.observatory.focuslynx.hub_settings import find
 
 SECTIONS = sections((ROOT / 'docs/operations.md').read_text('utf-8'))

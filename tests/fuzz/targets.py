@@ -12,26 +12,26 @@ from __future__ import annotations
 import pickle
 from typing import Callable
 
-from warwick.observatory.focuslynx.protocol import (
+from warwick.observatory.focuslynx.core.reports import (
+    CompensationReport,
+    ConfigReport,
+    GetCompensation,
+    GetConfig,
+    GetHubInfo,
+    GetStatus,
+    HubInfo,
+    StatusReport,
+)
+from warwick.observatory.focuslynx.core.requests import (
     MAX_LINE,
-    Change,
     Halt,
     HubError,
     MoveTo,
     ReplyReader,
     Request,
     SeekHome,
+    SetSetting,
     Sync,
-)
-from warwick.observatory.focuslynx.reports import (
-    Compensation,
-    Configuration,
-    GetCompensation,
-    GetConfig,
-    GetHubInfo,
-    GetStatus,
-    HubInfo,
-    Status,
 )
 from warwick.observatory.focuslynx.simulator.model import Hub
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
@@ -39,7 +39,7 @@ from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 MOST_HELD_BYTES = 128 * 1024
 REQUESTS: tuple[Request, ...] = (GetStatus(1), GetStatus(2), GetConfig(1), GetConfig(2), MoveTo(1, 500), Halt(2),
                                  Sync(1, 7), GetCompensation(1), GetCompensation(2), GetHubInfo(1), SeekHome(1),
-                                 Change(1, 'SCNNWest'), Change(2, 'SCLB005', of_hub=True))
+                                 SetSetting(1, 'SCNNWest'), SetSetting(2, 'SCLB005', of_hub=True))
 HUBS: tuple[dict[str, str], ...] = (
     {'channels': '1,2'}, {'type.1': 'OE'}, {'thirdlynx': '1'}, {'wifi': '1', 'channels': '1,2', 'sccp_no_set': '1'},
     {'channels': '1,2', 'ma_over_limit': 'clamp', 'ma_while_moving': 'error', 'no_gettci': '1'},
@@ -88,17 +88,17 @@ def _fate(request: Request, skip_stale: bool, pieces: list[bytes]) -> object:
 
 def _check_reply(request: Request, reply: object) -> None:
     if isinstance(request, GetStatus):
-        require(isinstance(reply, Status), f'{reply!r} to {request}')
-        assert isinstance(reply, Status)
+        require(isinstance(reply, StatusReport), f'{reply!r} to {request}')
+        assert isinstance(reply, StatusReport)
         require(min(reply.counts, reply.target_counts) >= 0, 'a negative position')
         require(reply.temperature_c is None or -60 <= reply.temperature_c <= 80, 'an absurd temperature')
     elif isinstance(request, GetConfig):
-        require(isinstance(reply, Configuration), f'{reply!r} to {request}')
-        assert isinstance(reply, Configuration)
+        require(isinstance(reply, ConfigReport), f'{reply!r} to {request}')
+        assert isinstance(reply, ConfigReport)
         require(reply.max_counts >= 0 and reply.nickname.isprintable(), f'{reply!r}')
     elif isinstance(request, GetCompensation):
-        require(isinstance(reply, Compensation), f'{reply!r} to {request}')
-        assert isinstance(reply, Compensation)
+        require(isinstance(reply, CompensationReport), f'{reply!r} to {request}')
+        assert isinstance(reply, CompensationReport)
         require(len(reply.intercepts) == 5, f'{reply!r}')
     elif isinstance(request, GetHubInfo):
         require(isinstance(reply, HubInfo), f'{reply!r} to {request}')
@@ -131,13 +131,13 @@ def simulator(data: bytes) -> None:
     for request in requests + (() if hub.variants.no_gettci else (GetCompensation(1),)):
         reply = ReplyReader(request).feed(hub.receive(request.encode(), 1e5))
         _check_reply(request, reply)
-        if isinstance(reply, Status):
+        if isinstance(reply, StatusReport):
             require(reply.counts == hub.focusers[1].position, 'the driver reads another position')
-        if isinstance(reply, Configuration):
+        if isinstance(reply, ConfigReport):
             require(reply.nickname == hub.focusers[1].memory.nickname.strip(), 'the driver reads another nickname')
             require(reply.coefficients == hub.focusers[1].memory.tempco, 'the driver reads other coefficients')
             require(reply.max_counts == hub.focusers[1].memory.max_pos, 'the driver reads another range')
-        if isinstance(reply, Compensation):
+        if isinstance(reply, CompensationReport):
             require(reply.intercepts == hub.focusers[1].memory.tempin, 'the driver reads other intercepts')
         if isinstance(reply, HubInfo):
             require(reply.firmware == hub.variants.firmware, 'the driver reads another firmware')

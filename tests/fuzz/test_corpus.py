@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzz import targets
 from tests.fuzz.targets import TARGETS, Broken
-from warwick.observatory.focuslynx.protocol import ReplyReader
+from warwick.observatory.focuslynx.core.requests import ReplyReader
 
 CORPUS = Path(__file__).with_name('corpus')
 INPUTS = sorted(CORPUS.glob('*/*'))

@@ -9,31 +9,28 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from warwick.observatory.focuslynx import (
-    channel,
-    controller,
-    exchange,
-    halting,
-    orders,
-    settings,
-    standing,
-    task,
-    traffic,
-    view,
-)
-from warwick.observatory.focuslynx.change import Setting
-from warwick.observatory.focuslynx.commands import Outcome
-from warwick.observatory.focuslynx.homing import Homing
-from warwick.observatory.focuslynx.motion import Move
-from warwick.observatory.focuslynx.protocol import HubError, MoveTo, ReplyReader, Request, SeekHome
-from warwick.observatory.focuslynx.reports import Status
-from warwick.observatory.focuslynx.task import Phase
+from warwick.observatory.focuslynx.core import availability as standing
+from warwick.observatory.focuslynx.core import exchange, orders
+from warwick.observatory.focuslynx.core import focuser as channel
+from warwick.observatory.focuslynx.core import halt as halting
+from warwick.observatory.focuslynx.core import hub as controller
+from warwick.observatory.focuslynx.core import limits as settings
+from warwick.observatory.focuslynx.core import operation as task
+from warwick.observatory.focuslynx.core import scheduler as traffic
+from warwick.observatory.focuslynx.core import snapshot as view
+from warwick.observatory.focuslynx.core.commands import Outcome
+from warwick.observatory.focuslynx.core.configure import ChangeSetting
+from warwick.observatory.focuslynx.core.homing import Homing
+from warwick.observatory.focuslynx.core.move import Move
+from warwick.observatory.focuslynx.core.operation import Phase
+from warwick.observatory.focuslynx.core.reports import StatusReport
+from warwick.observatory.focuslynx.core.requests import HubError, MoveTo, ReplyReader, Request, SeekHome
 
 Patches = list[tuple[Any, str, Any]]
 
 
 def first_rest_ends_a_move() -> Patches:
-    def follow(self: Move, status: Status, at: float, now: float) -> None:
+    def follow(self: Move, status: StatusReport, at: float, now: float) -> None:
         if status.moving:
             real(self, status, at, now)
         else:
@@ -55,35 +52,35 @@ def a_move_without_answer_is_sent_again() -> Patches:
 
 
 def a_limit_is_off_by_one() -> Patches:
-    def allows(self: settings.Scale, steps: int) -> bool:
+    def allows(self: settings.StepScale, steps: int) -> bool:
         return self.min_steps - 1 <= steps <= self.max_steps + 1
 
-    return [(settings.Scale, 'allows', allows)]
+    return [(settings.StepScale, 'allows', allows)]
 
 
 def a_wake_up_is_lost() -> Patches:
-    def next_time(self: traffic.Traffic, now: float) -> float:
+    def next_time(self: traffic.Scheduler, now: float) -> float:
         return math.inf if self.exchange is not None else real(self, now)
 
-    real = traffic.Traffic.next_time
-    return [(traffic.Traffic, 'next_time', next_time)]
+    real = traffic.Scheduler.next_time
+    return [(traffic.Scheduler, 'next_time', next_time)]
 
 
 def a_halt_waits_its_turn() -> Patches:
-    def wanted(self: channel.Channel, now: float) -> tuple[float, Request]:
+    def wanted(self: channel.Focuser, now: float) -> tuple[float, Request]:
         due, request = real(self, now)
         return (due + 3.0 if isinstance(request, halting.Halt) else due), request
 
-    real = channel.Channel.wanted
-    return [(channel.Channel, 'wanted', wanted), (channel.Channel, 'halt_due', math.inf)]
+    real = channel.Focuser.wanted
+    return [(channel.Focuser, 'wanted', wanted), (channel.Focuser, 'halt_due', math.inf)]
 
 
 def a_poll_goes_before_the_halt() -> Patches:
-    def wanted(self: halting.Halting, now: float) -> tuple[float, Request]:
+    def wanted(self: halting.MotorHalt, now: float) -> tuple[float, Request]:
         return self.halt_due, halting.GetStatus(self._channel) if self.first and self._waiting else halting.Halt(
             self._channel)
 
-    return [(halting.Halting, 'wanted', wanted)]
+    return [(halting.MotorHalt, 'wanted', wanted)]
 
 
 def a_late_reply_is_taken_for_that_of_the_other_channel() -> Patches:
@@ -95,8 +92,8 @@ def a_late_reply_is_taken_for_that_of_the_other_channel() -> Patches:
 
 
 def old_reports_are_believed() -> Patches:
-    return [(view.ChannelView, 'at', lambda self, now: self),
-            (channel.Channel, '_silent', lambda self, now: False)]
+    return [(view.FocuserSnapshot, 'at', lambda self, now: self),
+            (channel.Focuser, '_silent', lambda self, now: False)]
 
 
 def a_failed_move_is_not_halted() -> Patches:
@@ -107,12 +104,12 @@ def a_failed_move_is_not_halted() -> Patches:
 
 
 def a_motion_that_lost_its_supervision_is_forgotten() -> Patches:
-    def line_up(self: channel.Channel, now: float) -> None:
+    def line_up(self: channel.Focuser, now: float) -> None:
         self._unattended = False
         real(self, now)
 
-    real = channel.Channel.line_up
-    return [(channel.Channel, 'line_up', line_up)]
+    real = channel.Focuser.line_up
+    return [(channel.Focuser, 'line_up', line_up)]
 
 
 def a_lost_link_is_not_opened_again() -> Patches:
@@ -120,7 +117,7 @@ def a_lost_link_is_not_opened_again() -> Patches:
 
 
 def any_rest_is_the_target() -> Patches:
-    def follow(self: Move, status: Status, at: float, now: float) -> None:
+    def follow(self: Move, status: StatusReport, at: float, now: float) -> None:
         real(self, status, at, now)
         if self._resting is not None and self.phase is Phase.WATCH:
             self._end(Outcome.DONE, 'info', 'done')
@@ -134,19 +131,19 @@ def settings_are_read_only_once() -> Patches:
 
 
 def a_caller_is_not_told_of_a_lost_link() -> Patches:
-    def cancel(self: task.Task, reason: str) -> None:
+    def cancel(self: task.Operation, reason: str) -> None:
         if not reason.startswith('failed'):
             real(self, reason)
 
-    real = task.Task.cancel
-    return [(task.Task, 'cancel', cancel)]
+    real = task.Operation.cancel
+    return [(task.Operation, 'cancel', cancel)]
 
 
 def only_one_motor_is_secured() -> Patches:
-    def secure(self: controller.Controller, now: float) -> bool:
+    def secure(self: controller.Hub, now: float) -> bool:
         return any(channel.secure(now) for channel in list(self._channels.values())[:1])
 
-    return [(controller.Controller, '_secure', secure)]
+    return [(controller.Hub, '_secure', secure)]
 
 
 def homing_without_answer_is_begun_again() -> Patches:
@@ -161,13 +158,13 @@ def homing_without_answer_is_begun_again() -> Patches:
 
 
 def a_change_is_done_when_the_hub_says_set() -> Patches:
-    def accepted(self: Setting, now: float) -> None:
+    def accepted(self: ChangeSetting, now: float) -> None:
         self._end(Outcome.DONE, 'info', 'done')
 
-    def failed_exchange(self: Setting, request: Request, error: HubError, now: float) -> None:
+    def failed_exchange(self: ChangeSetting, request: Request, error: HubError, now: float) -> None:
         self._end(Outcome.DONE, 'info', 'done')
 
-    return [(Setting, 'accepted', accepted), (Setting, 'failed_exchange', failed_exchange)]
+    return [(ChangeSetting, 'accepted', accepted), (ChangeSetting, 'failed_exchange', failed_exchange)]
 
 
 def a_focuser_that_is_not_homed_is_taken_for_idle() -> Patches:
@@ -175,7 +172,7 @@ def a_focuser_that_is_not_homed_is_taken_for_idle() -> Patches:
 
 
 def a_correction_is_taken_for_the_end_of_a_move() -> Patches:
-    def follow(self: Move, status: Status, at: float, now: float) -> None:
+    def follow(self: Move, status: StatusReport, at: float, now: float) -> None:
         if self._compensated and not status.moving and status.counts != self._start_counts:
             self._end(Outcome.DONE, 'info', 'done')
         else:
@@ -186,10 +183,10 @@ def a_correction_is_taken_for_the_end_of_a_move() -> Patches:
 
 
 def an_overshoot_may_pass_the_limit() -> Patches:
-    def max_steps(self: settings.Scale) -> int:
+    def max_steps(self: settings.StepScale) -> int:
         return min(self.soft_step_limits[1], self.zero_counts - 1)
 
-    return [(settings.Scale, 'max_steps', property(max_steps))]
+    return [(settings.StepScale, 'max_steps', property(max_steps))]
 
 
 MUTATIONS: dict[str, Callable[[], Patches]] = {function.__name__: function for function in (

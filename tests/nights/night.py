@@ -11,28 +11,28 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.core.world import Caller
-from tests.nights.happenings import Happenings
+from tests.nights.fault_actions import FaultActions
 from tests.nights.plan import Event, events, site
-from warwick.observatory.focuslynx.change import FACTORY_TYPE
-from warwick.observatory.focuslynx.commands import (
+from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.availability import UNHOMED
+from warwick.observatory.focuslynx.core.commands import (
     Configure,
     Connect,
     Disconnect,
     Home,
-    Inquire,
     MoveFocuser,
     Outcome,
+    QueryHub,
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.constants import FocuserStatus
-from warwick.observatory.focuslynx.controller import Controller
+from warwick.observatory.focuslynx.core.configure import FACTORY_TYPE
+from warwick.observatory.focuslynx.core.hub import Hub
+from warwick.observatory.focuslynx.core.orders import CONFIG_MAX_AGE_S
+from warwick.observatory.focuslynx.core.scheduler import HALT_PATIENCE_S
+from warwick.observatory.focuslynx.core.snapshot import FocuserSnapshot
 from warwick.observatory.focuslynx.hub_settings import SLOTS, Value, has_home_switch
-from warwick.observatory.focuslynx.orders import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.simulator.focuser import Focuser, Phase
-from warwick.observatory.focuslynx.standing import UNHOMED
-from warwick.observatory.focuslynx.traffic import HALT_PATIENCE_S
-from warwick.observatory.focuslynx.view import ChannelView
 
 JUST_NOW_S = 5.0
 """Between a report and the news of it something else may have begun, that nobody can know of yet."""
@@ -53,12 +53,12 @@ class Kept(NamedTuple):
     homes: bool
 
 
-class Night(Happenings):
+class Night(FaultActions):
     """Plays the events of a night and checks what must always be true."""
 
     def __init__(self, seed: int, plan: list[Event] | None = None, trace: Callable[[str], None] | None = None,
-                 controller: type[Controller] = Controller) -> None:
-        super().__init__(site(seed), seed, trace, controller)
+                 core: type[Hub] = Hub) -> None:
+        super().__init__(site(seed), seed, trace, core)
         self.plan = events(seed) if plan is None else plan
         self.transitions: set[tuple[int, int]] = set()
         self._states = {1: FocuserStatus.Disabled, 2: FocuserStatus.Disabled}
@@ -196,9 +196,9 @@ class Night(Happenings):
         elif text == 'HOME':
             self._check_home(channels[0])
         elif text == 'GETHUBINFO':
-            self._require(self._somebody(Inquire), f'{data!r} without an inquiry')
+            self._require(self._somebody(QueryHub), f'{data!r} without an inquiry')
         elif text == 'GETTCI':
-            self._require(self._somebody(Inquire) or self._somebody(Configure), f'{data!r} without a question')
+            self._require(self._somebody(QueryHub) or self._somebody(Configure), f'{data!r} without a question')
         else:
             self._check_change(channels, text)
         return data
@@ -266,9 +266,9 @@ class Night(Happenings):
             for n in (1, 2):
                 ours = self._runs_for_us(self.hub.focusers[n])
                 self._require(not ours or self._spoilt, f'disconnected, but the motor of channel {n} runs')
-        if isinstance(command, Inquire) and outcome is Outcome.DONE:
+        if isinstance(command, QueryHub) and outcome is Outcome.DONE:
             self._check_inquiry()
-        if isinstance(command, (Connect, Disconnect, Inquire)):
+        if isinstance(command, (Connect, Disconnect, QueryHub)):
             return
         if outcome is Outcome.DONE:
             self._check_done(command)
@@ -292,7 +292,7 @@ class Night(Happenings):
             return 5.0 + self.settings.home_timeout_s
         if isinstance(command, Configure):
             return 20.0 if command.setting.restarts else 4.5
-        return 4.5 if isinstance(command, Inquire) else 5.0
+        return 4.5 if isinstance(command, QueryHub) else 5.0
 
     def _check_done(self, command: MoveFocuser | SetZero | Home | Configure | Stop) -> None:
         """What is reported as done has been done."""
@@ -300,7 +300,7 @@ class Night(Happenings):
         if isinstance(command, Configure):
             self._check_changed(command)
             return
-        view = self.controller.views(self.now)[channel]
+        view = self.core.views(self.now)[channel]
         if isinstance(command, MoveFocuser):
             self._require(command.offset or view.current_steps == command.steps, f'{command} is done at another place')
         focuser = self.hub.focusers[channel]
@@ -336,7 +336,7 @@ class Night(Happenings):
     def _check_inquiry(self) -> None:
         if self.now - self._ill_until < 10.0 or self._spoilt:
             return
-        hub = self.controller.hub
+        hub = self.core.hub
         self._require(hub is not None and hub.firmware == self.hub.variants.firmware, f'the hub is not {hub}')
         for n in self.site.channels:
             reports, memory = self.view(n).reports, self.hub.focusers[n].memory
@@ -366,7 +366,7 @@ class Night(Happenings):
             self._require(now - caller.at <= self._patience_s(caller) + 1.0, f'nobody answers {caller.command}')
         for n, at in self._halt_first.items():
             self._require(now - at <= 2 * HALT_PATIENCE_S + 1e-6, f'channel {n} has not been told to halt')
-        views = self.controller.views(now)
+        views = self.core.views(now)
         for n, focuser in self.hub.focusers.items():
             view = views[n].at(now)
             if view.status != self._states[n]:
@@ -406,7 +406,7 @@ class Night(Happenings):
         if where != self._where[n]:
             self._where[n], self._still_since[n] = where, self.now
 
-    def _check_idle(self, view: ChannelView, focuser: Focuser) -> None:
+    def _check_idle(self, view: FocuserSnapshot, focuser: Focuser) -> None:
         n = focuser.channel
         age_s, allowed_s = self.now - view.as_of, self._idle_s
         self._require(age_s <= allowed_s + 1e-6, f'channel {n} is Idle by a report that is {age_s:.3f} s old')

@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from warwick.observatory.focuslynx.core.limits import Limits
 from warwick.observatory.focuslynx.hub_settings import SETTINGS, SLOTS, HubSetting, Value
-from warwick.observatory.focuslynx.settings import Settings
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 
 NIGHT_S = 5 * 3600.0
@@ -45,7 +45,7 @@ class Event:
 class Site:
     """Where a night is spent: the configuration of the daemon, the options of the hub, the channels that it has."""
 
-    settings: Settings
+    settings: Limits
     hub: dict[str, str]
     channels: tuple[int, ...]
 
@@ -54,7 +54,7 @@ def site(seed: int) -> Site:
     """Sites differ in their paces and timeouts, in the kind of hub, and in what the hub may do by itself."""
     chance = random.Random(seed + 0.5)
     allowed = chance.random() < 0.3
-    settings = Settings(
+    settings = Limits(
         soft_step_limits=chance.choice([(-30000, 30000), (-50000, 50000), (-500, 20000)]),
         idle_loop_delay_s=chance.choice([120.0, 300.0, 600.0]),
         moving_loop_delay_s=chance.choice([0.25, 0.5, 1.0]),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.daemon.service_manager import Service, ServiceManager
 from tests.packaging.rpms import NAMES, Built, Calls, Root, needs_rpm
-from tests.service.manager import Service, ServiceManager
 
 pytestmark = [needs_rpm, pytest.mark.usefixtures('started')]
 

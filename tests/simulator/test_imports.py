@@ -14,7 +14,7 @@ from tests.simulator.harness import MODULE, ROOT
 PACKAGE = ROOT / 'warwick/observatory/focuslynx/simulator'
 MODULES = sorted(PACKAGE.glob('*.py'))
 # Only these may look at a clock, wait or touch anything outside.
-EDGES = {'__main__', 'client', 'doors', 'protocol_lynxsim', 'server', 'state'}
+EDGES = {'__main__', 'client', 'transports', 'protocol_lynxsim', 'server', 'state'}
 
 
 def imports(path: Path) -> set[str]:

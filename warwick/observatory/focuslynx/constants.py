@@ -10,6 +10,10 @@ TERMINATED_BY_USER = -100
 NO_COMMUNICATION = -101
 
 
+CHANNELS = (1, 2)
+"""The channels of a hub, as printed on it."""
+
+
 class CommandStatus:
     """The outcome of a command, as the daemon returns it and the client exits with it."""
 

@@ -8,7 +8,7 @@ Nothing here knows the driver: both were written from the description of the hub
 """
 from .client import ControlClient, Refused
 from .control import Control, ControlError
-from .line import Line, LineFaults, LinkLost
+from .link import Line, LineFaults, LinkLost
 from .model import Hub
 from .settings import BadSetting
 

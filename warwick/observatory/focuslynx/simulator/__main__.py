@@ -10,12 +10,12 @@ from typing import NoReturn
 
 from .client import ControlClient, Refused
 from .control import COMMANDS
-from .doors import PtyDoor, TcpDoor, parse_address
-from .line import LineFaults
+from .link import LineFaults
 from .personalities import PERSONALITIES
 from .server import ControlDoor, DoorError, Server
 from .settings import SETTINGS, BadSetting
 from .state import StateError, hub_with_state
+from .transports import PtyDoor, TcpDoor, parse_address
 
 _PROGRAM = 'python3 -m warwick.observatory.focuslynx.simulator'
 

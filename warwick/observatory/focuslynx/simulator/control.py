@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from . import settings
 from .kinds import Kind, Number, Text, Whole
-from .line import Line, LineFaults
+from .link import Line, LineFaults
 from .model import Hub
 from .personalities import PERSONALITIES
 from .settings import SETTINGS, BadSetting

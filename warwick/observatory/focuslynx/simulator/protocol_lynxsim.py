@@ -19,12 +19,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from serial.serialutil import PortNotOpenError, SerialBase, SerialException, SerialTimeoutException, Timeout, to_bytes
 
-from .doors import PairDoor
-from .line import LineFaults, LinkLost
+from .link import LineFaults, LinkLost
 from .model import Hub
 from .server import ControlDoor, DoorError, Server
 from .settings import SETTINGS, BadSetting, find
 from .state import StateError, hub_with_state
+from .transports import PairDoor
 
 __all__ = ['Serial']
 

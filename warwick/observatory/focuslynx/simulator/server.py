@@ -15,7 +15,7 @@ import time
 from typing import Callable
 
 from .control import Control, ControlError
-from .line import Line, LineFaults
+from .link import Line, LineFaults
 from .model import Hub
 
 __all__ = ['ControlDoor', 'Door', 'DoorError', 'Server']

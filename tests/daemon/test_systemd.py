@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What systemd is told, read from the socket at which a systemd would listen."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.harness import TOP, Daemon
+from tests.daemon.test_pyro_object import SUCCEEDED
+from tests.simulator.harness import eventually
+from warwick.observatory.focuslynx.constants import FocuserStatus
+from warwick.observatory.focuslynx.core.snapshot import FocuserSnapshot
+from warwick.observatory.focuslynx.daemon.systemd import Manager, in_words, supervise
+
+IDLE = FocuserSnapshot(FocuserStatus.Idle, 0.0, temperature_c=21.68, current_steps=500, target_steps=500)
+
+# Accepts no client before a file is there
+LATE_SERVER = '''
+import os
+import time
+from warwick.observatory.focuslynx.daemon.pyro_server import Server
+
+start = Server._accept
+
+def accept_late(self):
+    while not os.path.exists({gate!r}):
+        time.sleep(0.01)
+    start(self)
+
+Server._accept = accept_late
+'''
+
+
+class Listener:
+    """systemd's end of the notification socket."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._socket.settimeout(20)
+        self.told: list[dict[str, str]] = []
+
+    def hear(self) -> dict[str, str]:
+        """The next message."""
+        message = dict(line.split('=', 1) for line in self._socket.recv(4096).decode().split('\n'))
+        self.told.append(message)
+        return message
+
+    def hear_until(self, key: str, value: str = '') -> dict[str, str]:
+        """The next message with this assignment, whatever comes before it."""
+        while True:
+            message = self.hear()
+            if key in message and re.search(value, message[key]):
+                return message
+
+    def has_heard(self) -> bool:
+        """Whether something waits to be heard."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    listener = Listener(str(tmp_path / 'notify'))
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def notifying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Daemon]]:
+    """Start a daemon with these variables added to its environment; it is gone after the test."""
+    started: list[Daemon] = []
+
+    def run(environment: dict[str, str] | None = None, **settings: object) -> Daemon:
+        for name, value in {'NOTIFY_SOCKET': str(tmp_path / 'notify'), **(environment or {})}.items():
+            monkeypatch.setenv(name, value)
+        started.append(Daemon(tmp_path, wait=False, **settings))   # type: ignore[arg-type]
+        return started[-1]
+
+    yield run
+    for daemon in started:
+        if daemon.process.poll() is None:
+            daemon.kill()
+
+
+def test_the_life_of_the_service_is_told_from_ready_to_stopping(
+        listener: Listener, notifying: Callable[..., Daemon]) -> None:
+    daemon = notifying()
+    first = listener.hear()
+    assert set(first) == {'READY', 'STATUS'}
+    offline = r'channel 1: offline: not connected[^;]*; channel 2: offline: not connected[^;]*'
+    assert re.fullmatch(offline, first['STATUS'])
+    assert daemon.status()['status_label_1'] == 'OFFLINE'
+    assert daemon.call('initialize') == SUCCEEDED
+    listener.hear_until('STATUS', r'^channel 1: idle at \+0 steps, 21.7 C; channel 2: idle at \+0 steps, 21.7 C$')
+    move = daemon.begin('set_focus', 2, 12000)
+    listener.hear_until('STATUS', r'channel 2: moving at \+\d+ on the way to \+12000 steps, 21.7 C$')
+    assert move.wait() == SUCCEEDED
+    listener.hear_until('STATUS', r'channel 2: idle at \+12000 steps')
+    assert daemon.stop() == 0
+    assert listener.hear_until('STOPPING')['STATUS'].startswith('ending')
+    assert [set(message) - {'STATUS'} for message in listener.told if set(message) != {'STATUS'}] \
+        == [{'READY'}, {'STOPPING'}]
+
+
+def test_an_abstract_socket_is_told_too(notifying: Callable[..., Daemon]) -> None:
+    name = f'focusd-test-{os.getpid()}'
+    listener = Listener('\0' + name)
+    notifying({'NOTIFY_SOCKET': '@' + name})
+    assert listener.hear()['READY'] == '1'
+    listener.close()
+
+
+def test_the_service_is_not_ready_before_its_object_has_answered(
+        listener: Listener, start: Callable[..., Daemon], tmp_path: Path) -> None:
+    daemon = start()
+    daemon.stop()
+    gate = tmp_path / 'gate'
+    (tmp_path / 'sitecustomize.py').write_text(LATE_SERVER.format(gate=str(gate)))
+    with open(daemon.log_path, 'a') as log:
+        daemon.process = subprocess.Popen(
+            [sys.executable, str(TOP / 'focusd'), str(daemon.config)], stdin=subprocess.DEVNULL, stdout=log,
+            stderr=subprocess.STDOUT, env={**daemon.environment, 'NOTIFY_SOCKET': str(tmp_path / 'notify'),
+                                           'PYTHONPATH': f'{tmp_path}:{TOP}:{TOP / "common"}'})
+    eventually(lambda: daemon.log.count('tested_focus_daemon does not answer yet') == 2)
+    assert not listener.has_heard()
+    gate.touch()
+    assert listener.hear()['READY'] == '1'
+
+
+def test_a_state_that_stays_is_told_once(listener: Listener, notifying: Callable[..., Daemon]) -> None:
+    notifying({'WATCHDOG_USEC': '400000'})
+    listener.hear_until('READY')
+    for _ in range(8):
+        assert listener.hear() == {'WATCHDOG': '1'}
+
+
+def test_positions_are_not_told_at_every_look(listener: Listener, notifying: Callable[..., Daemon]) -> None:
+    daemon = notifying(moving_loop_delay=0.02, idle_loop_delay=0.02)
+    listener.hear_until('READY')
+    assert daemon.call('initialize') == SUCCEEDED
+    assert daemon.call('set_focus', 1, 10000) == SUCCEEDED
+    listener.hear_until('STATUS', r'channel 1: idle at \+10000')
+    words = [message['STATUS'] for message in listener.told]
+    assert len(words) <= 10, 'there were a hundred looks'
+
+
+@pytest.mark.parametrize('own', [True, False], ids=['this process', 'another process'])
+def test_the_watchdog_is_fed_if_it_watches_this_process(own: bool, listener: Listener,
+                                                        notifying: Callable[..., Daemon]) -> None:
+    daemon = notifying({'WATCHDOG_USEC': '800000', **({} if own else {'WATCHDOG_PID': '1'})})
+    listener.hear_until('READY')
+    if own:
+        for _ in range(5):
+            listener.hear_until('WATCHDOG', '^1$')
+    else:
+        assert daemon.call('initialize') == SUCCEEDED
+        listener.hear_until('STATUS', 'idle')
+        daemon.stop()
+        listener.hear_until('STOPPING')
+        assert not any('WATCHDOG' in message for message in listener.told)
+
+
+@pytest.mark.parametrize('stuck', ['link', 'server'])
+def test_the_watchdog_is_fed_only_while_all_threads_make_progress(stuck: str, listener: Listener, tmp_path: Path,
+                                                                  caplog: pytest.LogCaptureFixture) -> None:
+    hangs = threading.Event()
+    stop = threading.Event()
+    end = threading.Event()
+    since = time.monotonic()
+    thread = threading.Thread(target=end.wait, name=stuck)
+    thread.start()
+    progress: dict[str, Callable[[], float]] = {'link': time.monotonic, 'server': time.monotonic}
+    progress[stuck] = lambda: since if hangs.is_set() else time.monotonic()
+    manager = Manager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '400000'})
+    count = [0]
+
+    def channels() -> dict[int, FocuserSnapshot]:
+        """Something new each time, so that there is always something to tell."""
+        count[0] += 1
+        return {1: FocuserSnapshot(FocuserStatus.Idle, 0.0, current_steps=count[0])}
+
+    supervision = threading.Thread(target=supervise, args=(manager, stop.wait, lambda: True, channels, progress))
+    supervision.start()
+    try:
+        for _ in range(3):
+            listener.hear_until('WATCHDOG')
+        eventually(lambda: time.monotonic() - since > 1)
+        hangs.set()
+        eventually(lambda: f'the thread {stuck!r} has made no progress' in caplog.text)
+        while listener.has_heard():
+            listener.hear()
+        listener.told.clear()
+        for _ in range(20):
+            listener.hear()
+        assert not any('WATCHDOG' in message for message in listener.told)
+        assert 'in wait\n' in caplog.text, 'and where it hangs'
+        hangs.clear()
+        listener.hear_until('WATCHDOG')
+    finally:
+        stop.set()
+        end.set()
+        supervision.join(20)
+        thread.join(20)
+
+
+def test_nothing_is_sent_and_nobody_is_called_without_a_service_manager() -> None:
+    stop = threading.Event()
+    stop.set()
+    called: list[str] = []
+
+    def answers() -> bool:
+        called.append('answers')
+        return True
+
+    for name in ('', 'vsock:2:1234'):
+        manager = Manager({'NOTIFY_SOCKET': name, 'WATCHDOG_USEC': '1000000'})
+        assert not manager.listens and manager.watchdog_s is None
+        supervise(manager, stop.wait, answers, lambda: {}, {})
+    assert called == []
+
+
+@pytest.mark.parametrize('value', ['', '0', 'soon', '-'])
+def test_a_watchdog_without_a_time_is_none(value: str) -> None:
+    assert Manager({'NOTIFY_SOCKET': '@x', 'WATCHDOG_USEC': value}).watchdog_s is None
+
+
+def test_a_manager_that_cannot_be_told_is_complained_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manager = Manager({'NOTIFY_SOCKET': str(tmp_path / 'nobody')})
+    assert not manager.tell({'READY': '1'})
+    assert not manager.tell({'READY': '1'})
+    assert caplog.text.count('systemd cannot be told') == 1
+    with_listener = Listener(str(tmp_path / 'nobody'))
+    assert manager.tell({'READY': '1'})
+    assert with_listener.hear() == {'READY': '1'}
+    with_listener.close()
+
+
+def test_a_manager_that_does_not_listen_keeps_nobody_waiting(listener: Listener, tmp_path: Path) -> None:
+    manager = Manager({'NOTIFY_SOCKET': str(tmp_path / 'notify')})
+    while manager.tell({'STATUS': 'x' * 1000}):
+        pass
+    assert not manager.tell({'STATUS': 'one more'})
+
+
+def test_a_value_cannot_smuggle_in_another_assignment(listener: Listener, tmp_path: Path) -> None:
+    assert Manager({'NOTIFY_SOCKET': str(tmp_path / 'notify')}).tell({'STATUS': 'one\nMAINPID=1'})
+    assert listener.hear() == {'STATUS': 'one MAINPID=1'}
+
+
+@pytest.mark.parametrize(('view', 'words'), [
+    (IDLE, 'idle at +500 steps, 21.7 C'),
+    (FocuserSnapshot(FocuserStatus.Idle, 0.0, current_steps=-7), 'idle at -7 steps'),
+    (FocuserSnapshot(FocuserStatus.Moving, 0.0, current_steps=0, target_steps=-5, temperature_c=-3.0),
+     'moving at +0 on the way to -5 steps, -3.0 C'),
+    (FocuserSnapshot(FocuserStatus.Disconnected, 0.0, error='no focuser'), 'disconnected: no focuser'),
+    (FocuserSnapshot(FocuserStatus.Error, 0.0, error='no answer'), 'error: no answer'),
+])
+def test_a_channel_is_put_into_words(view: FocuserSnapshot, words: str) -> None:
+    assert in_words({1: view, 2: IDLE}) == f'channel 1: {words}; channel 2: idle at +500 steps, 21.7 C'

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`focus info`: all that the hub tells of itself and of its channels. It may come from a daemon that is older or newer.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from ..constants import NO_COMMUNICATION, FocuserStatus
+from ..hub_settings import SLOTS
+from .api import Focusd, HearingCtrlC, NoAnswer, Outcome
+from .status import printable
+
+UNKNOWN = 'unknown'
+
+_WIDTH = 60
+_LABEL_WIDTH = 21
+
+
+def info(focusd: Focusd, json: bool = False) -> Outcome:
+    try:
+        with HearingCtrlC():
+            told = hub_info(focusd)
+    except NoAnswer:
+        return Outcome.of(NO_COMMUNICATION)
+    if json:
+        from json import dumps
+        return Outcome(0, dumps(told))
+    return Outcome(0, '\n\n'.join([_hub(told), *(_channel(n, channel_of(told, n)) for n in (1, 2))]))
+
+
+def hub_info(focusd: Focusd, timeout_s: float | None = None) -> dict[str, Any]:
+    """What the daemon tells of the hub. Raises NoAnswer."""
+    told = focusd.call('hub_info', timeout_s=timeout_s)
+    if not isinstance(told, dict):
+        raise NoAnswer(f'hub_info returned {type(told).__name__}')
+    return told
+
+
+def channel_of(told: dict[str, Any], channel: int) -> dict[str, Any]:
+    """What is told of one channel; empty where there is nothing."""
+    part = told.get(f'channel_{channel}')
+    return part if isinstance(part, dict) else {}
+
+
+def settings_of(channel: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a channel by their keys; empty where there are none."""
+    settings = channel.get('settings')
+    return settings if isinstance(settings, dict) else {}
+
+
+def words(value: object) -> str:
+    """A value for people, and for a terminal."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return 'on' if value else 'off'
+    return printable(str(value)) or UNKNOWN
+
+
+def _hub(told: dict[str, Any]) -> str:
+    wired, dhcp = told.get('wired_ip'), told.get('dhcp')
+    by = {True: ' (DHCP)', False: ' (fixed)'}[dhcp] if isinstance(dhcp, bool) else ''
+    rows = [('firmware', words(told.get('firmware'))),
+            ('asleep', _yes(told.get('sleeping'))),
+            ('wired network', words(wired) + (by if wired else '')),
+            ('wireless network', _wireless(told))]
+    return _block('Hub', [*rows, ('focusd', words(told.get('software_version')))])
+
+
+def _wireless(told: dict[str, Any]) -> str:
+    attached, connected = told.get('wifi_attached'), told.get('wifi_connected')
+    if not isinstance(attached, bool):
+        return UNKNOWN
+    if not attached:
+        return 'no module'
+    firmware, security = told.get('wifi_firmware'), told.get('wifi_security')
+    module = f'module {words(firmware)}' if firmware else 'module'
+    if told.get('wifi_firmware_ok') is False:
+        module += ' that does not fit'
+    if security:
+        module += ', open' if security == 'A' else f', security {words(security)}'
+    if connected is not True:
+        return f'{module}, not connected'
+    return f'{words(told.get("wifi_ip"))} in {words(told.get("wifi_ssid"))} ({module})'
+
+
+def _channel(number: int, told: dict[str, Any]) -> str:
+    settings = settings_of(told)
+
+    def setting(key: str, unit: str = '', form: Callable[[Any], str] = words) -> str:
+        value = settings.get(key)
+        return UNKNOWN if value is None else form(value) + unit
+
+    def slots(key: str) -> str:
+        values = [(slot, settings.get(f'{key}_{slot.lower()}')) for slot in SLOTS]
+        if all(value is None for _, value in values):
+            return UNKNOWN
+        # Letter and value are not to be parted at the end of a line
+        return '  '.join(f'{slot}\xa0{_signed(value)}' for slot, value in values)
+
+    celsius = told.get('temperature')
+    probe = words(told.get('probe'))
+    temperature = f', {celsius:.1f}°C' if isinstance(celsius, (int, float)) else ''
+    homed = 'has no home switch' if told.get('has_home_switch') is False else _yes(told.get('homed'))
+    limits = told.get('soft_step_limits')
+    low, high = limits if isinstance(limits, (list, tuple)) and len(limits) == 2 else (None, None)
+    max_counts, status = told.get('max_counts'), told.get('status')
+    accepted = _span(told.get('min_steps'), told.get('max_steps'))
+    if isinstance(status, int) and status < FocuserStatus.Idle:
+        accepted = 'none in this state'
+    return _block(f'Channel {number}', [
+        ('nickname', setting('nickname')),
+        ('state', _state(told)),
+        ('device type', _device(told)),
+        ('homed', homed),
+        ('Max Pos', UNKNOWN if max_counts is None else f'{words(max_counts)} counts'),
+        ('moves accepted', accepted),
+        ('soft limits', _span(low, high)),
+        ('temperature probe', probe + temperature),
+        ('hand controller', _plugged(told.get('hand_controller'))),
+        ('in/out remote', _plugged(told.get('remote'))),
+        ('compensation', setting('temperature_compensation')),
+        ('  at start', setting('compensation_at_start')),
+        ('  mode', setting('compensation_mode')),
+        ('  coefficients', slots('coefficient')),
+        ('  intercepts', slots('intercept')),
+        ('backlash', f'{setting("backlash")}, {setting("backlash_steps", " steps")}'),
+        ('reverse', setting('reverse')),
+        ('LED', setting('led', ' %')),
+        ('step size', setting('step_size', ' nm')),
+    ])
+
+
+def _state(told: dict[str, Any]) -> str:
+    status = told.get('status')
+    label = FocuserStatus.label(status if isinstance(status, int) else -1)
+    error = told.get('error')
+    return f'{label}: {printable(" ".join(error.split()))}' if isinstance(error, str) and error else label
+
+
+def _device(told: dict[str, Any]) -> str:
+    code, name = told.get('device_type'), told.get('device')
+    return words(code) if name is None else f'{words(code)}, {words(name)}'
+
+
+def _span(low: object, high: object) -> str:
+    return UNKNOWN if low is None or high is None else f'{_signed(low)} to {_signed(high)} steps'
+
+
+def _signed(value: object) -> str:
+    return f'{value:+d}' if isinstance(value, int) and not isinstance(value, bool) else words(value)
+
+
+def _yes(value: object) -> str:
+    return {True: 'yes', False: 'no'}[value] if isinstance(value, bool) else UNKNOWN
+
+
+def _plugged(value: object) -> str:
+    return {True: 'plugged in', False: 'none'}[value] if isinstance(value, bool) else UNKNOWN
+
+
+def _block(title: str, rows: list[tuple[str, str]]) -> str:
+    lines = [title]
+    for label, text in rows:
+        for part in textwrap.wrap(text, _WIDTH - _LABEL_WIDTH, break_long_words=False, break_on_hyphens=False):
+            part = part.replace('\xa0', ' ')
+            lines.append(f'  {label:{_LABEL_WIDTH - 2}}{part}')
+            label = ''
+    return '\n'.join(lines)

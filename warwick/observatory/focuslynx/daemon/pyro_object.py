@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Pyro object: who may, with which arguments, and the outcome as a number.
+
+Every method returns plain JSON types and raises nothing, whatever it is called with. Commands are checked in the
+order permission, channel, arguments, another command; availability and limits are for the core to judge.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+import threading
+import time
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import ExitStack
+from dataclasses import fields
+from functools import wraps
+from typing import Any, Callable, TypeVar
+
+import Pyro4
+
+from warwick.observatory.common import helpers
+
+from .._version import SOFTWARE_VERSION
+from ..constants import CHANNELS, CommandStatus, FocuserStatus
+from ..core.commands import (
+    Command,
+    Configure,
+    Connect,
+    Disconnect,
+    Home,
+    MoveFocuser,
+    Outcome,
+    QueryHub,
+    SetZero,
+    Stop,
+)
+from ..core.configure import present
+from ..core.limits import Limits
+from ..core.reports import HubInfo
+from ..core.snapshot import FocuserSnapshot, Reports
+from ..hub_settings import SETTINGS, find, has_home_switch, in_words
+from .hub_thread import HubThread
+
+QUICK_LIMIT_S = 4.5
+"""How long a caller of anything but a move waits at most: clients give up after 5 s."""
+
+RESTART_LIMIT_S = 20.0
+"""The same for a change that restarts a channel of the hub."""
+
+MOVE_MARGIN_S = 10.0
+"""What a move may take beyond move_timeout: its first status, the halt, and the look after it."""
+
+COMMAND_STATUS: dict[Outcome, int] = {
+    Outcome.DONE: CommandStatus.Succeeded,
+    Outcome.FAILED: CommandStatus.Failed,
+    Outcome.NOT_AVAILABLE: CommandStatus.ChannelNotAvailable,
+    Outcome.OUTSIDE_LIMITS: CommandStatus.PositionOutsideLimits,
+    Outcome.NOT_CONNECTED: CommandStatus.NotConnected,
+    Outcome.ALREADY_CONNECTED: CommandStatus.NotDisconnected,
+    Outcome.NOT_SUPPORTED: CommandStatus.NotSupported,
+}
+
+_log = logging.getLogger(__name__)
+
+Method = TypeVar('Method', bound=Callable[..., int])
+
+
+def _control(method: Method) -> Method:
+    """Make a method a command: refused to strangers, and a CommandStatus for whatever it is called with."""
+    signature = inspect.signature(method)
+
+    @wraps(method)
+    def command(self: FocuserDaemon, /, *args: Any, **kwargs: Any) -> int:
+        try:
+            if not helpers.pyro_client_matches(self.control_ips):
+                return CommandStatus.InvalidControlIP
+            given = signature.bind_partial(self, *args[:len(signature.parameters) - 1]).arguments
+            if 'channel' in signature.parameters and not _is_channel(given.get('channel', kwargs.get('channel'))):
+                return CommandStatus.InvalidChannel
+            try:
+                signature.bind(self, *args, **kwargs)
+            except TypeError:
+                return CommandStatus.Failed
+            return method(self, *args, **kwargs)
+        except Exception:
+            _log.exception('unforeseen failure in %s', method.__name__)
+            return CommandStatus.Failed
+
+    return command   # type: ignore[return-value]
+
+
+class FocuserDaemon:
+    """What other programs see of the daemon. Its methods run on Pyro's threads."""
+
+    def __init__(self, link: HubThread, control_ips: list[str], settings: Limits) -> None:
+        self._link = link
+        self.control_ips = control_ips
+        self._settings = settings
+        self._busy = {n: threading.Lock() for n in CHANNELS}
+
+    @Pyro4.expose
+    def report_status(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+        """The state of both channels as a dictionary of JSON types; never waits for the hub."""
+        snapshot = self._link.snapshot()
+        report: dict[str, Any] = {
+            'date': _date(snapshot.as_of),
+            'software_version': SOFTWARE_VERSION,
+        }
+        for n, view in snapshot.channels.items():
+            report.update({
+                f'status_{n}': view.status,
+                f'status_label_{n}': FocuserStatus.label(view.status),
+                f'temperature_{n}': view.temperature_c,
+                f'current_steps_{n}': view.current_steps,
+                f'target_steps_{n}': view.target_steps,
+                f'requested_steps_{n}': view.requested_steps,
+                f'min_steps_{n}': view.min_steps,
+                f'max_steps_{n}': view.max_steps,
+                f'nickname_{n}': view.nickname,
+                f'device_type_{n}': view.device_type,
+                f'error_{n}': view.error,
+                f'failure_{n}': view.failure,
+                f'homed_{n}': view.homed,
+                f'compensating_{n}': view.compensating,
+            })
+        return report
+
+    @Pyro4.expose
+    @_control
+    def set_focus(self, channel: int, steps: int, offset: bool = False) -> int:
+        """Move to `steps`, or by `steps` from the target with `offset`; returns when the focuser has arrived."""
+        whole_steps = _whole_number(steps)
+        if whole_steps is None or offset not in (True, False):
+            return CommandStatus.Failed
+        return self._exclusively([channel], MoveFocuser(channel, whole_steps, bool(offset)),
+                                 self._settings.move_timeout_s + MOVE_MARGIN_S)
+
+    @Pyro4.expose
+    @_control
+    def reset_home_position(self, channel: int) -> int:
+        """Declare the present position to be step 0."""
+        return self._exclusively([channel], SetZero(channel), self._settings.home_reset_timeout_s + MOVE_MARGIN_S)
+
+    @Pyro4.expose
+    @_control
+    def center(self, channel: int) -> int:
+        """Move to step 0, the middle of the range. By an absolute move: CENTER goes by a Max Pos read by the hub."""
+        return self._exclusively([channel], MoveFocuser(channel, 0), self._settings.move_timeout_s + MOVE_MARGIN_S)
+
+    @Pyro4.expose
+    @_control
+    def home(self, channel: int) -> int:
+        """Seek the home switch and return; NotSupported for a focuser without one."""
+        return self._exclusively([channel], Home(channel), self._settings.home_timeout_s + MOVE_MARGIN_S)
+
+    @Pyro4.expose
+    @_control
+    def configure(self, channel: int, key: str, value: object, confirmed: bool = False) -> int:
+        """Change one of the hub's settings (hub_settings.py), and read it back.
+
+        InvalidSetting for a key or value that is none. What can damage a focuser or lose its position wants
+        `confirmed`, and is NotConfirmed without.
+        """
+        try:
+            setting = find(key)
+            command = Configure(channel, setting, setting.parse(value))
+        except ValueError:
+            return CommandStatus.InvalidSetting
+        if setting.dangerous and confirmed is not True:
+            return CommandStatus.NotConfirmed
+        # A change that restarts the channel may restart the whole hub
+        return self._exclusively(list(CHANNELS) if setting.restarts else [channel], command,
+                                 RESTART_LIMIT_S if setting.restarts else QUICK_LIMIT_S)
+
+    @Pyro4.expose
+    def hub_info(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+        """All that the hub tells of itself and its channels, as a dictionary of JSON types.
+
+        What polling does not read is asked for; that can take some seconds. What is not known is None.
+        """
+        try:
+            self._link.submit(QueryHub()).result(QUICK_LIMIT_S)
+        except FutureTimeoutError:
+            pass   # what is known will do
+        snapshot = self._link.snapshot()
+        return {
+            'date': _date(snapshot.as_of),
+            'software_version': SOFTWARE_VERSION,
+            **{field.name: getattr(snapshot.hub, field.name, None) for field in fields(HubInfo)},
+            **{f'channel_{n}': self._channel_info(view) for n, view in snapshot.channels.items()},
+        }
+
+    def _channel_info(self, view: FocuserSnapshot) -> dict[str, Any]:
+        told = view.reports
+        return {
+            'status': view.status,
+            'status_label': FocuserStatus.label(view.status),
+            'error': view.error,
+            'device_type': view.device_type,
+            'device': None if view.device_type is None else in_words(view.device_type),
+            'has_home_switch': None if view.device_type is None else has_home_switch(view.device_type),
+            'homed': view.homed,
+            'max_counts': told and told.config.max_counts,
+            'soft_step_limits': list(self._settings.soft_step_limits),
+            'min_steps': view.min_steps,
+            'max_steps': view.max_steps,
+            'temperature': told and told.status.temperature_c,
+            'probe': None if told is None else _probe(told),
+            'hand_controller': told and told.status.hand_controller,
+            'remote': told and told.status.remote,
+            'settings': {key: None if told is None else _present(key, told) for key in SETTINGS if key != 'reset'},
+        }
+
+    @Pyro4.expose
+    @_control
+    def stop_channel(self, channel: int) -> int:
+        """Halt the motor, whatever else is going on."""
+        return self._run(Stop(channel), QUICK_LIMIT_S)
+
+    @Pyro4.expose
+    @_control
+    def initialize(self) -> int:
+        """Connect to the hub, and stay connected until `shutdown`."""
+        return self._exclusively(list(CHANNELS), Connect(), QUICK_LIMIT_S)
+
+    @Pyro4.expose
+    @_control
+    def shutdown(self) -> int:
+        """Disconnect from the hub."""
+        return self._exclusively(list(CHANNELS), Disconnect(), QUICK_LIMIT_S)
+
+    def _exclusively(self, channels: list[int], command: Command, limit_s: float) -> int:
+        """Run a command that shares its channels with no other.
+
+        The channels are free again when the command has ended, not when its caller has been told: a caller that was
+        told about a stop can move at once.
+        """
+        with ExitStack() as locks:
+            for n in channels:
+                if not self._busy[n].acquire(blocking=False):
+                    return CommandStatus.Blocked
+                locks.callback(self._busy[n].release)
+            return self._run(command, limit_s, release=locks.pop_all().close)
+
+    def _run(self, command: Command, limit_s: float, release: Callable[[], None] | None = None) -> int:
+        future = self._link.submit(command)
+        if release is not None:
+            future.add_done_callback(lambda _: release())
+        try:
+            return COMMAND_STATUS[future.result(limit_s)]
+        except FutureTimeoutError:
+            _log.error('%s had no outcome after %g s', command, limit_s)
+            return CommandStatus.Failed
+
+
+def _date(unix_time_s: float) -> str:
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(unix_time_s))
+
+
+def _probe(told: Reports) -> str:
+    if not told.status.probe_present:
+        return 'none'
+    return 'present' if told.status.temperature_c is not None else 'defective'
+
+
+def _present(key: str, told: Reports) -> Any:
+    report = {'config': told.config, 'compensation': told.compensation, 'status': told.status}[SETTINGS[key].shown_by]
+    return None if report is None else present(key, report)
+
+
+def _is_channel(channel: object) -> bool:
+    return type(channel) is int and channel in CHANNELS
+
+
+def _whole_number(steps: object) -> int | None:
+    """The number of steps, or None for what is no whole number. A float that is one, such as 500.0, is accepted."""
+    if isinstance(steps, float) and math.isfinite(steps) and steps.is_integer():
+        return int(steps)
+    return steps if type(steps) is int else None
