@@ -23,7 +23,7 @@ from warwick.observatory.focuslynx.core.commands import (
 from warwick.observatory.focuslynx.core.hub import Hub
 from warwick.observatory.focuslynx.core.limits import Limits
 from warwick.observatory.focuslynx.core.snapshot import FocuserSnapshot
-from warwick.observatory.focuslynx.simulator.link import Line, LineFaults
+from warwick.observatory.focuslynx.simulator.link import Link, LinkFaults
 from warwick.observatory.focuslynx.simulator.model import Hub as SimulatedHub
 
 SETTINGS = Limits(
@@ -82,9 +82,9 @@ class World:
         self.now = 1000.0
         self.settings = settings
         self.hub = SimulatedHub({'channels': '1,2', 'speed': '1000', **(hub or {})}, now=self.now)
-        self.faults = LineFaults()
+        self.faults = LinkFaults()
         self.faults.settings.pace = True
-        self._line = Line(self.hub, self.faults)
+        self._line = Link(self.hub, self.faults)
         self.line: AnyLine = line or self._line
         self.core = core(settings, 'the port')
         self.open_error: str | None = None

@@ -6,8 +6,7 @@ import pytest
 
 from tests.simulator.harness import ask, report
 from warwick.observatory.focuslynx.simulator import BadSetting, Hub
-from warwick.observatory.focuslynx.simulator.commands import CHANNEL_COMMANDS
-from warwick.observatory.focuslynx.simulator.hub_commands import HUB_COMMANDS
+from warwick.observatory.focuslynx.simulator.commands import CHANNEL_COMMANDS, HUB_COMMANDS
 
 ER1 = 'ER=1 Unacceptable Parameter Received In Command\n'
 ER3 = 'ER=3 Unknown Command Received\n'

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from warwick.observatory.focuslynx.simulator import Control, ControlError, Hub, Line, LineFaults
-from warwick.observatory.focuslynx.simulator.control import COMMANDS
+from warwick.observatory.focuslynx.simulator import Control, ControlError, Hub, Link, LinkFaults
+from warwick.observatory.focuslynx.simulator.control import CONTROL_COMMANDS
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 from warwick.observatory.focuslynx.simulator.settings import SETTINGS
 
@@ -19,16 +19,16 @@ class Bench:
 
     def __init__(self) -> None:
         self.hub = Hub({'channels': '1,2'})
-        self.line = Line(self.hub, LineFaults())
-        self.control = Control(self.hub, self.line.faults, [self.line])
+        self.link = Link(self.hub, LinkFaults())
+        self.control = Control(self.hub, self.link.faults, [self.link])
         self.now = 0.0
 
     def __call__(self, command: str) -> str:
         return self.control.run(command, self.now)
 
     def ask(self, request: bytes = b'<F1HELLO>') -> bytes:
-        self.line.write(request, self.now)
-        return self.line.read(self.now)
+        self.link.write(request, self.now)
+        return self.link.read(self.now)
 
     def get(self, name: str) -> object:
         return json.loads(self(f'get {name}'))
@@ -90,8 +90,8 @@ def test_delay_and_drip_are_settings_of_the_line(bench: Bench) -> None:
     bench('delay 0.4')
     bench('set drip 0.1')
     assert bench.ask() == b''
-    assert bench.line.read(0.4) == b'!'
-    assert bench.line.read(0.55) == b'\n'
+    assert bench.link.read(0.4) == b'!'
+    assert bench.link.read(0.55) == b'\n'
 
 
 @pytest.mark.parametrize('text, data', [
@@ -99,7 +99,7 @@ def test_delay_and_drip_are_settings_of_the_line(bench: Bench) -> None:
 ])
 def test_say(bench: Bench, text: str, data: bytes) -> None:
     bench(f'say {text}')
-    assert bench.line.read(0.0) == data
+    assert bench.link.read(0.0) == data
 
 
 def test_request_comes_as_from_another_program(bench: Bench) -> None:
@@ -111,15 +111,15 @@ def test_request_comes_as_from_another_program(bench: Bench) -> None:
 
 def test_unplug_and_plug(bench: Bench) -> None:
     bench('unplug')
-    assert not bench.line.is_open(0.0)
+    assert not bench.link.is_open(0.0)
     with pytest.raises(OSError, match='unplugged'):
-        bench.line.open(0.0)
+        bench.link.open(0.0)
     bench('plug')
-    bench.line.open(0.0)
+    bench.link.open(0.0)
     bench('unplug 3')
     with pytest.raises(OSError, match='unplugged'):
-        bench.line.open(2.9)
-    bench.line.open(3.0)
+        bench.link.open(2.9)
+    bench.link.open(3.0)
 
 
 def test_power_cycle_in_motion(bench: Bench) -> None:
@@ -244,7 +244,7 @@ def test_get_shows_every_setting_and_status_the_same(bench: Bench) -> None:
 def test_help_names_every_command_and_setting(bench: Bench) -> None:
     text = bench('help')
     assert '\n' not in text
-    for command in COMMANDS.values():
+    for command in CONTROL_COMMANDS.values():
         assert command.usage in text
         assert bench(f'help {command.name}') == f'{command.usage}: {command.help}'
     for row in SETTINGS.values():
@@ -260,7 +260,7 @@ def test_clear_ends_every_fault(bench: Bench) -> None:
                     'lose-steps 1 9'):
         bench(command)
     bench('clear')
-    bench.line.open(0.0)
+    bench.link.open(0.0)
     assert bench.ask() == NAME_1
     bench.ask(b'<F1MA033567>')
     bench.now = 1.0

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from tests.simulator.harness import DEADLINE_S, ROOT
-from warwick.observatory.focuslynx.simulator.control import COMMANDS
+from warwick.observatory.focuslynx.simulator.control import CONTROL_COMMANDS
 from warwick.observatory.focuslynx.simulator.motion import Leg
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 from warwick.observatory.focuslynx.simulator.settings import SETTINGS, Setting
 
 DOCUMENT = ROOT / 'docs/simulator.md'
-TITLES = {'channel': 'Of a channel', 'hub': 'Of the hub', 'line': 'Of the line'}
+TITLES = {'channel': 'Of a channel', 'hub': 'Of the hub', 'link': 'Of the link'}
 
 
 def default(row: Setting) -> str:
@@ -43,7 +43,7 @@ def settings_as_markdown(scope: str) -> str:
 
 def commands_as_markdown() -> str:
     lines = ['| command | what it does |', '|---|---|']
-    lines += [f'| `{command.usage}` | {command.help} |' for command in COMMANDS.values()]
+    lines += [f'| `{command.usage}` | {command.help} |' for command in CONTROL_COMMANDS.values()]
     return '\n'.join(lines)
 
 

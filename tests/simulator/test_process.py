@@ -13,7 +13,7 @@ import pytest
 
 from tests.simulator.conftest import OpenPort, StartSimulator
 from tests.simulator.harness import DEADLINE_S, MODULE, ROOT, eventually, serial_host
-from warwick.observatory.focuslynx.simulator.control import COMMANDS
+from warwick.observatory.focuslynx.simulator.control import CONTROL_COMMANDS
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 from warwick.observatory.focuslynx.simulator.settings import SETTINGS
 
@@ -26,8 +26,8 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 class TestCommandLine:
     @pytest.mark.parametrize('arguments, message', [
-        ([], 'error: no door: give --link PATH, --tcp HOST:PORT, or both'),
-        (['--speed', '5'], 'error: no door'),
+        ([], 'error: no transport: give --link PATH, --tcp HOST:PORT, or both'),
+        (['--speed', '5'], 'error: no transport'),
         (['--link'], 'error: argument --link: expected one argument'),
         (['--link', 'x', '--colour', 'red'], 'error: unrecognized arguments: --colour red'),
         (['--link', 'x', 'y'], 'error: unrecognized arguments: y'),
@@ -37,10 +37,10 @@ class TestCommandLine:
         (['--link', 'x', '--max-pos', '0'], 'error: max_pos must be a whole number from 1 to 999999 counts'),
         (['--link', 'x', '--delay', '-1'], "error: delay must be a number from 0 to 600 s, not '-1'"),
         (['--link', 'x', '--led.1', '5'], 'error: unrecognized arguments: --led.1 5'),
-        (['--tcp', 'here'], "error: HOST:PORT with a port from 0 to 65535 is wanted, not 'here'"),
-        (['--tcp', 'localhost:65536'], 'error: HOST:PORT with a port from 0 to 65535 is wanted'),
-        (['--tcp', ':9760'], 'error: HOST:PORT with a port from 0 to 65535 is wanted'),
-        (['--tcp', '::1:9760'], 'error: HOST:PORT with a port from 0 to 65535 is wanted'),
+        (['--tcp', 'here'], "error: the address must be HOST:PORT with a port from 0 to 65535, not 'here'"),
+        (['--tcp', 'localhost:65536'], 'error: the address must be HOST:PORT with a port from 0 to 65535'),
+        (['--tcp', ':9760'], 'error: the address must be HOST:PORT with a port from 0 to 65535'),
+        (['--tcp', '::1:9760'], 'error: the address must be HOST:PORT with a port from 0 to 65535'),
         (['control'], f'error: usage: python3 -m {MODULE} control PATH COMMAND...'),
         (['control', 'x'], f'error: usage: python3 -m {MODULE} control PATH COMMAND...'),
     ])
@@ -58,7 +58,7 @@ class TestCommandLine:
             port = busy.getsockname()[1]
             for arguments, message in [
                 (['--link', str(file)], f'error: {file}: exists and is not a symbolic link'),
-                (['--link', f'{tmp_path}/link'], f'error: {tmp_path}/link: is a link to {file}, which is not a'),
+                (['--link', f'{tmp_path}/link'], f'error: {tmp_path}/link: is a symbolic link to {file}, which'),
                 (['--link', f'{tmp_path}/no/hub'], f'error: {tmp_path}/no/hub: No such file or directory'),
                 (['--link', str(tmp_path)], f'error: {tmp_path}: exists and is not a symbolic link'),
                 (['--tcp', f'127.0.0.1:{port}'], f'error: 127.0.0.1:{port}: Address already in use'),
@@ -82,7 +82,7 @@ class TestCommandLine:
             self, start_pty: StartSimulator, tmp_path: Path) -> None:
         first = start_pty()
         code, _, errors = run('--link', first.link)
-        assert code == 1 and errors.startswith(f'error: {first.link}: another simulator stands behind it (/dev/pts/')
+        assert code == 1 and errors.startswith(f'error: {first.link}: another simulator uses it (/dev/pts/')
         code, _, errors = run('--link', str(tmp_path / 'other'), '--control', first.control_path)
         assert (code, errors) == (1, f'error: {first.control_path}: another simulator answers there\n')
         assert first.control.get('1.position') == 32767
@@ -94,7 +94,7 @@ class TestCommandLine:
         assert all(f'  {row.name}\n      {row.help}\n' in output for row in PERSONALITIES.values())
         code, output, _ = run('control', '--help')
         assert code == 0
-        assert all(command.usage in output for command in COMMANDS.values())
+        assert all(command.usage in output for command in CONTROL_COMMANDS.values())
         assert all(f'  {row.name}\n      {row.help}\n' in output for row in PERSONALITIES.values())
 
     def test_options_reach_the_hub_and_the_line(self, start_pty: StartSimulator) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulator.conftest import OpenPort, StartSimulator
 from tests.simulator.harness import STATES, TRANSCRIPTS, Transcript, converse, course, serial_host, tcp_host
-from warwick.observatory.focuslynx.simulator import Control, ControlClient, Hub, Line, LineFaults
+from warwick.observatory.focuslynx.simulator import Control, ControlClient, Hub, Link, LinkFaults
 
 ALL = pytest.mark.parametrize('transcript', TRANSCRIPTS.values(), ids=list(TRANSCRIPTS))
 # Reports, a move on its way, homing, errors with and without acknowledgement, half a command, two at once.
@@ -37,7 +37,7 @@ def test_there_are_all_transcripts_with_replies() -> None:
 def test_the_model_answers_byte_for_byte(transcript: Transcript) -> None:
     state, steps = course(transcript)
     hub = Hub(STATES[state])
-    control = Control(hub, LineFaults())
+    control = Control(hub, LinkFaults())
     hub.freeze(0.0)
     for step in steps:
         for command in step.control:
@@ -49,7 +49,7 @@ def test_the_model_answers_byte_for_byte(transcript: Transcript) -> None:
 def test_a_plain_line_changes_nothing(transcript: Transcript) -> None:
     state, steps = course(transcript)
     hub = Hub(STATES[state])
-    line = Line(hub)
+    line = Link(hub)
     control = Control(hub, line.faults)
     hub.freeze(0.0)
     for step in steps:

@@ -9,19 +9,19 @@ import time
 from typing import NoReturn
 
 from .client import ControlClient, Refused
-from .control import COMMANDS
-from .link import LineFaults
+from .control import CONTROL_COMMANDS
+from .link import LinkFaults
 from .personalities import PERSONALITIES
-from .server import ControlDoor, DoorError, Server
+from .server import ControlSocket, Server, TransportError
 from .settings import SETTINGS, BadSetting
 from .state import StateError, hub_with_state
-from .transports import PtyDoor, TcpDoor, parse_address
+from .transports import PtyTransport, TcpTransport, parse_address
 
 _PROGRAM = 'python3 -m warwick.observatory.focuslynx.simulator'
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line per mistake."""
+    """Reports a mistake in one line."""
 
     def error(self, message: str) -> NoReturn:
         print(f'error: {message}', file=sys.stderr)
@@ -35,17 +35,18 @@ def _personalities() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=_PROGRAM, allow_abbrev=False, usage='%(prog)s [--link PATH] [--tcp HOST:PORT] [options]',
-        description='A simulated FocusLynx hub behind a pseudo-terminal, a TCP port, or both.',
-        epilog='Settings of a channel also exist for one channel alone: --probe.2 NP. '
+        description='A simulated FocusLynx hub at a pseudo-terminal, a TCP port, or both.',
+        epilog='A setting of a channel can be given for one channel alone: --probe.2 NP. '
                '"control PATH COMMAND..." sends a command to a running simulator; "control --help" lists them.'
                '\n\npersonalities (with sections of docs/protocol.md):\n' + _personalities().replace('%', '%%'),
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    doors = parser.add_argument_group('doors')
-    doors.add_argument('--link', metavar='PATH', help='a pseudo-terminal behind this symbolic link')
-    doors.add_argument('--tcp', metavar='HOST:PORT', help='the networked hub; 9760 by convention, 0 for any free port')
-    doors.add_argument('--control', metavar='PATH', help='a Unix socket for settings and faults at run time')
-    parser.add_argument('--state', metavar='FILE', help='keeps what a hub keeps over a power cycle; once it exists, '
-                        'type, max_pos, position, nickname and the like are taken from it')
+    connections = parser.add_argument_group('connections')
+    connections.add_argument('--link', metavar='PATH', help='pseudo-terminal; PATH is a symbolic link to it')
+    connections.add_argument('--tcp', metavar='HOST:PORT',
+                            help='the networked hub; the usual port is 9760, and 0 is any free port')
+    connections.add_argument('--control', metavar='PATH', help='Unix socket for settings and faults at run time')
+    parser.add_argument('--state', metavar='FILE', help='file for the memory of the hub; when it exists, type, '
+                        'max_pos, position, nickname and the like are read from it')
     options = parser.add_argument_group('settings')
     for row in SETTINGS.values():
         names = ['--' + row.name.replace('_', '-')]
@@ -60,14 +61,14 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(arguments: list[str]) -> int:
     parser = _parser()
     chosen = vars(parser.parse_args(_with_negative_values(arguments)))
-    link, tcp, control, state = (chosen.pop(name) for name in ('link', 'tcp', 'control', 'state'))
+    symlink, tcp, control, state = (chosen.pop(name) for name in ('link', 'tcp', 'control', 'state'))
     options: dict[str, str] = {name: value for name, value in chosen.items() if value is not None}
-    if link is None and tcp is None:
-        parser.error('no door: give --link PATH, --tcp HOST:PORT, or both (lynxsim:// as a port needs no process)')
-    faults = LineFaults()
+    if symlink is None and tcp is None:
+        parser.error('no transport: give --link PATH, --tcp HOST:PORT, or both (a lynxsim:// port needs no process)')
+    faults = LinkFaults()
     try:
         address = None if tcp is None else parse_address(tcp)
-        for name in [name for name in options if SETTINGS[name.partition('.')[0]].scope == 'line']:
+        for name in [name for name in options if SETTINGS[name.partition('.')[0]].scope == 'link']:
             faults.set(name, options.pop(name))
         hub = hub_with_state(options, state, time.monotonic())
     except (BadSetting, ValueError) as error:
@@ -79,18 +80,18 @@ def _serve(arguments: list[str]) -> int:
         signal.signal(number, lambda *_: server.stop())
     ready = []
     try:
-        if link is not None:
-            server.add(PtyDoor(server, link))
-            ready.append(f'{link} (pty)')
+        if symlink is not None:
+            server.add(PtyTransport(server, symlink))
+            ready.append(f'{symlink} (pty)')
         if address is not None:
-            door = TcpDoor(server, *address)
-            server.add(door)
-            ready.append(f'{door} (tcp)')
+            transport = TcpTransport(server, *address)
+            server.add(transport)
+            ready.append(f'{transport} (tcp)')
         if control is not None:
-            server.add(ControlDoor(server, control))
+            server.add(ControlSocket(server, control))
         print('hub simulator ready on ' + ' and '.join(ready), flush=True)
         server.run()
-    except DoorError as error:
+    except TransportError as error:
         return _fail(str(error))
     finally:
         server.close()
@@ -98,7 +99,7 @@ def _serve(arguments: list[str]) -> int:
 
 
 def _with_negative_values(arguments: list[str]) -> list[str]:
-    # argparse takes "--probe -5.2" for two options, "--probe=-5.2" for one with a value.
+    # argparse reads "--probe -5.2" as two options, and "--probe=-5.2" as one option with a value.
     joined: list[str] = []
     for argument in arguments:
         if (joined and joined[-1].startswith('--') and '=' not in joined[-1]
@@ -113,9 +114,9 @@ def _control(arguments: list[str]) -> int:
     usage = f'usage: {_PROGRAM} control PATH COMMAND...'
     if arguments and arguments[0] in ('-h', '--help'):
         print(usage + '\n\ncommands:')
-        for command in COMMANDS.values():
+        for command in CONTROL_COMMANDS.values():
             print(f'  {command.usage}\n      {command.help}')
-        print('\npersonalities (given at the start; with sections of docs/protocol.md):\n' + _personalities())
+        print('\npersonalities (only at the start; with sections of docs/protocol.md):\n' + _personalities())
         print('\nsettings (NAME VALUE, or NAME CHANNEL VALUE):')
         for row in SETTINGS.values():
             print(f'  {row.name}\n      {row.help}; {row.kind.accepts}')
@@ -142,7 +143,7 @@ def _fail(message: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; return the exit code: 0 after SIGTERM or SIGINT, 1 for what fails, 2 for wrong options."""
+    """Run the program; return its exit code: 0 after SIGTERM or SIGINT, 1 for a failure, 2 for wrong options."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] == 'control':
         return _control(arguments[1:])

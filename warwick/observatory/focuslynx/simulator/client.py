@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The other end of the control door."""
+"""The client of the control socket."""
 from __future__ import annotations
 
 import json
@@ -11,11 +11,11 @@ __all__ = ['ControlClient', 'Refused']
 
 
 class Refused(Exception):
-    """The simulator answered `error:`; the text is what followed."""
+    """The simulator refused a command. The text is its reply without `error:`."""
 
 
 class ControlClient:
-    """Sends commands to the simulator whose control socket is at `path`. Raises OSError if none answers there.
+    """Sends control commands to the simulator whose control socket is at `path`. Raises OSError if none answers there.
 
         with ControlClient('/tmp/hub.ctl') as simulator:
             simulator('unplug')
@@ -33,20 +33,20 @@ class ControlClient:
         self._replies = self._socket.makefile('r', encoding='utf-8', newline='\n')
 
     def __call__(self, command: str) -> str:
-        """Carry out one command; return what was said after `ok`. Raises Refused; OSError if the simulator is gone."""
+        """Send one command; return the reply without `ok`. Raises Refused, or OSError if the simulator is gone."""
         if '\n' in command:
             raise Refused('a command is one line')
         self._socket.sendall(command.encode('utf-8') + b'\n')
         reply = self._replies.readline()
         if not reply.endswith('\n'):
-            raise ConnectionError('the simulator has closed the control door')
+            raise ConnectionError('the simulator has closed the control socket')
         word, _, said = reply.rstrip('\n').partition(' ')
         if word != 'ok':
             raise Refused(said)
         return said
 
     def get(self, name: str = '') -> Any:
-        """The truth, or one value of it such as `1.position`."""
+        """The true state of the simulator, or one value of it such as `1.position`."""
         return json.loads(self(f'get {name}'))
 
     def close(self) -> None:

@@ -1,43 +1,50 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a command finds what it does: words, forms of their arguments, error replies (docs/protocol.md, errors)."""
+"""How the hub finds the action for a command: its word, the form of its argument, and the errors for both."""
 from __future__ import annotations
 
 import re
 from re import Match, Pattern
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import Callable, NamedTuple, Protocol
 
+from .error_replies import BAD_PARAMETER, SLEEPING, UNKNOWN_COMMAND
 from .focuser import Focuser
+from .settings import HubMemory, Variants
 
-if TYPE_CHECKING:
-    from .model import Hub
+__all__ = ['Action', 'Call', 'CommandTable', 'CommandedHub']
 
-__all__ = ['BAD_PARAMETER', 'MOVING', 'NO_PROBE', 'NO_WIFI', 'SLEEPING', 'TOO_LONG', 'UNKNOWN', 'WIFI_INCOMPLETE',
-           'Action', 'Call', 'Table']
-
-BAD_PARAMETER = b'ER=1 Unacceptable Parameter Received In Command\n'
-TOO_LONG = b'ER=2 Received Command Was Too Long\n'
-UNKNOWN = b'ER=3 Unknown Command Received\n'
-MOVING = b'ER=4 Cannot Execute Command While Device Is Moving\n'
-SLEEPING = b'ER=5 Cannot Execute Command While Device Is Sleeping\n'
-NO_PROBE = b'ER=6 Cannot Execute Command Without Temp Probe Attached\n'
-NO_WIFI = b'ER=7 Comm Problem With Wi-Fi Board\n'
-WIFI_INCOMPLETE = b'ER=9 Necessary Wi-Fi Settings Missing\n'
 _EMPTY = re.compile('')
 # Commands that some firmware does not have, and the setting that says so.
 _NEWER = {'GETTCI': 'no_gettci', 'REVERSE': 'no_reverse', 'SETMAX': 'no_setmax', 'SETFSS': 'no_setfss',
           'SETINT': 'no_setint'}
-_AWAKE = ('HELLO', 'GETSTATUS', 'GETCONFIG', 'GETTCI', 'GETHUBINFO', 'HALT')
+# Commands that a sleeping hub carries out.
+_WHILE_SLEEPING = ('HELLO', 'GETSTATUS', 'GETCONFIG', 'GETTCI', 'GETHUBINFO', 'HALT')
+
+
+class CommandedHub(Protocol):
+    """What a command may read of the hub, and do to it."""
+
+    variants: Variants
+    memory: HubMemory
+
+    def store(self) -> None:
+        """Note that the memory has changed."""
+
+    def retype(self, focuser: Focuser, device_type: str, time: float) -> None:
+        """Initialise a channel as this type."""
+
+    def reset_channel(self, channel: int, time: float) -> None:
+        """Give a channel the defaults of one without a focuser."""
 
 
 class Call(NamedTuple):
-    """One execution of a command."""
+    """One execution of a command. `time` (s) is on the hub's own clock."""
 
-    hub: Hub
+    hub: CommandedHub
     focuser: Focuser
     time: float
     argument: Match[str]
 
-    def whole(self) -> int:
+    def number(self) -> int:
         return int(self.argument[1])
 
     def flag(self) -> bool:
@@ -47,11 +54,11 @@ class Call(NamedTuple):
 Action = Callable[[Call], bytes]
 
 
-class Table:
+class CommandTable:
     """Commands by word.
 
-    A word without argument must be the whole text; of the others the argument must match as a whole, or the reply is
-    ER=1.
+    A word without argument must be the whole text. For the other words the whole argument must match its pattern,
+    or the reply is ER=1.
     """
 
     def __init__(self) -> None:
@@ -60,7 +67,7 @@ class Table:
         self._lengths: list[int] = []
 
     def add(self, word: str, argument: str | None = None) -> Callable[[Action], Action]:
-        """Decorator: carry out `word` by this function; `argument` is a pattern, None for a word without one."""
+        """Decorator: this function carries out `word`. `argument` is a pattern, None for a word without argument."""
         def register(action: Action) -> Action:
             self.patterns[word] = None if argument is None else re.compile(argument)
             self._actions[word] = action
@@ -69,8 +76,8 @@ class Table:
             return action
         return register
 
-    def run(self, text: str, hub: Hub, focuser: Focuser, time: float) -> bytes:
-        """Carry out the command `text` (after the target); return what follows the acknowledgement."""
+    def run(self, text: str, hub: CommandedHub, focuser: Focuser, time: float) -> bytes:
+        """Carry out the command `text` (without its target). Return the reply without its acknowledgement."""
         word = text
         if self.patterns.get(text) is None and text not in self._actions:
             for length in self._lengths:
@@ -78,10 +85,10 @@ class Table:
                 if self.patterns.get(word) is not None:
                     break
             else:
-                return UNKNOWN
+                return UNKNOWN_COMMAND
         if word in _NEWER and getattr(hub.variants, _NEWER[word]):
-            return UNKNOWN
-        if hub.variants.sleeping and word not in _AWAKE:
+            return UNKNOWN_COMMAND
+        if hub.variants.sleeping and word not in _WHILE_SLEEPING:
             return SLEEPING
         pattern = self.patterns[word]
         match = _EMPTY.match('') if pattern is None else pattern.fullmatch(text, len(word))

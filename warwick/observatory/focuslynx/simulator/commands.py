@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands of a focuser channel.
+"""The commands of a focuser channel and of the hub itself.
 
-docs/protocol.md: the command index, and for what is accepted in which phase the section on motion.
+docs/protocol.md has them in its command index. Its section on motion says which of them each phase accepts.
 """
 from __future__ import annotations
 
 from re import Match
 
 from . import reports
-from .command_table import BAD_PARAMETER, MOVING, NO_PROBE, Call, Table
+from .command_table import Call, CommandTable
+from .error_replies import BAD_PARAMETER, MOVING, NO_PROBE, WIFI_INCOMPLETE
 from .focuser import Phase
 from .settings import TYPES, is_homing
 
-__all__ = ['CHANNEL_COMMANDS']
+__all__ = ['CHANNEL_COMMANDS', 'HUB_COMMANDS']
 
-CHANNEL_COMMANDS = Table()
+CHANNEL_COMMANDS = CommandTable()
+HUB_COMMANDS = CommandTable()
 _on_channel = CHANNEL_COMMANDS.add
+_on_hub = HUB_COMMANDS.add
 _M, _H, _SET = b'M\n', b'H\n', b'SET\n'
 
 
@@ -47,7 +50,7 @@ def _tci(call: Call) -> bytes:
 def _move(call: Call) -> bytes:
     if len(call.argument[1]) != (5 if call.hub.variants.five_digit_ma else 6):
         return BAD_PARAMETER
-    return _go(call, call.whole())
+    return _go(call, call.number())
 
 
 @_on_channel('CENTER')
@@ -114,13 +117,13 @@ def _sync(call: Call) -> bytes:
     focuser = call.focuser
     if focuser.phase is not Phase.IDLE:
         return MOVING
-    if is_homing(focuser.memory.type) or call.whole() > focuser.memory.max_pos:
+    if is_homing(focuser.memory.type) or call.number() > focuser.memory.max_pos:
         return BAD_PARAMETER
-    focuser.sync(call.whole())
+    focuser.sync(call.number())
     return b'' if call.hub.variants.sccp_no_set else _SET
 
 
-# What the channel is
+# Configuration of the channel
 
 @_on_channel('SCDT', '([A-Z]{2})')
 def _set_type(call: Call) -> bytes:
@@ -144,7 +147,7 @@ def _reset(call: Call) -> bytes:
 
 @_on_channel('SETMAX', '([0-9]{6})')
 def _set_max(call: Call) -> bytes:
-    focuser, value = call.focuser, call.whole()
+    focuser, value = call.focuser, call.number()
     in_use = max(focuser.position, focuser.target, focuser.leg.goal if focuser.leg else 0)
     if is_homing(focuser.memory.type) or value == 0 or value < in_use:
         return BAD_PARAMETER
@@ -166,11 +169,11 @@ def _set_reverse(call: Call) -> bytes:
 
 @_on_channel('SETFSS', '([0-9]{6})')
 def _set_step_size(call: Call) -> bytes:
-    call.focuser.memory.step_size = call.whole()
+    call.focuser.memory.step_size = call.number()
     return _stored(call)
 
 
-# Compensation
+# Temperature and backlash compensation
 
 @_on_channel('SCTE', '([01])')
 def _enable_compensation(call: Call) -> bytes:
@@ -217,12 +220,86 @@ def _enable_backlash(call: Call) -> bytes:
 
 @_on_channel('SCBS', '([0-9]{2})')
 def _set_backlash(call: Call) -> bytes:
-    call.focuser.memory.backlash_steps = call.whole()
+    call.focuser.memory.backlash_steps = call.number()
     return _stored(call)
 
 
 def _stored(call: Call) -> bytes:
-    """Every setter stores the position along with the setting; a new slot or coefficient takes effect at once."""
+    """Every setter stores the position as well. A new slot or coefficient takes effect at once."""
     call.focuser.save()
     call.focuser.compensate(call.time)
+    return _SET
+
+
+# The hub itself (docs/protocol.md, hub commands)
+
+@_on_hub('GETHUBINFO')
+def _hub_info(call: Call) -> bytes:
+    return reports.hub_info(call.hub.variants, call.hub.memory)
+
+
+@_on_hub('SCLB', '([0-9]{1,3})')
+def _set_led(call: Call) -> bytes:
+    if call.number() > 100:
+        return BAD_PARAMETER
+    call.hub.memory.led = call.number()
+    return _hub_stored(call)
+
+
+# Wi-Fi. A hub without a Wi-Fi board answers NO_WIFI to all of these; that check is in the model.
+
+@_on_hub('SWSS', '([01])([ -~]{0,16})')
+def _set_ssid(call: Call) -> bytes:
+    call.hub.memory.ssid = _with_chunk(call.hub.memory.ssid, call.argument)
+    return _hub_stored(call)
+
+
+@_on_hub('SWSK', '([0-3])([ -~]{0,16})')
+def _set_security_key(call: Call) -> bytes:
+    call.hub.memory.security_key = _with_chunk(call.hub.memory.security_key, call.argument)
+    return _hub_stored(call)
+
+
+def _with_chunk(text: str, argument: Match[str]) -> str:
+    # Chunk 0 begins a new text; a later chunk is appended to the earlier ones.
+    return text[:16 * int(argument[1])] + argument[2]
+
+
+@_on_hub('SWSM', '([A-E])')
+def _set_security(call: Call) -> bytes:
+    call.hub.memory.security = call.argument[1]
+    return _hub_stored(call)
+
+
+@_on_hub('SWWI', '([1-4])')
+def _set_wep_index(call: Call) -> bytes:
+    call.hub.memory.wep_index = call.number()
+    return _hub_stored(call)
+
+
+@_on_hub('SWPS')
+def _apply_wifi(call: Call) -> bytes:
+    memory = call.hub.memory
+    if not memory.ssid or (memory.security != 'A' and not memory.security_key):
+        return WIFI_INCOMPLETE
+    memory.wifi_joined = True
+    return _hub_stored(call)
+
+
+@_on_hub('WIFIRESET')
+def _reset_wifi(call: Call) -> bytes:
+    call.hub.memory.wifi_joined = False
+    return _hub_stored(call)
+
+
+@_on_hub('WIFIDEFAULTS')
+def _default_wifi(call: Call) -> bytes:
+    memory = call.hub.memory
+    memory.ssid, memory.security, memory.security_key, memory.wep_index = '', 'A', '', 0
+    memory.wifi_joined = False
+    return _hub_stored(call)
+
+
+def _hub_stored(call: Call) -> bytes:
+    call.hub.store()
     return _SET

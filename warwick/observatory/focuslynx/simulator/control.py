@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one table of control commands: what can be done to a running simulator, as lines of text.
+"""The one table of control commands, which change settings of a running simulator and inject faults.
 
-A command line is a word and its arguments, separated by blanks. The name of a setting is a command as well:
+A command is one line: a word and its arguments, separated by blanks. The name of a setting is a command as well:
 `speed 1000` means `set speed 1000`, and `probe 1 NP` means `set probe.1 NP`.
 """
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, Callable
 
 from . import settings
 from .kinds import Kind, Number, Text, Whole
-from .link import Line, LineFaults
+from .link import Link, LinkFaults
 from .model import Hub
 from .personalities import PERSONALITIES
 from .settings import SETTINGS, BadSetting
 
-__all__ = ['COMMANDS', 'Control', 'ControlCommand', 'ControlError']
+__all__ = ['CONTROL_COMMANDS', 'Control', 'ControlCommand', 'ControlError']
 
 _CHANNEL = Whole(1, 2)
 _SECONDS = Number(0, 1e5, 's')
@@ -28,12 +28,12 @@ _ANY = Text(re.compile(r'.+'), 'a text')
 
 
 class ControlError(ValueError):
-    """A command that is not known, has wrong arguments, or cannot be done now. Its text is one line."""
+    """A command is not known, has wrong arguments, or cannot be carried out now. The text is one line."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """`rest` takes the remainder of the line, blanks and all."""
+    """An argument of a command. With `rest` it takes the remainder of the line, blanks included."""
 
     name: str
     kind: Kind
@@ -56,42 +56,39 @@ class ControlCommand:
         return ' '.join([self.name, *words])
 
 
-COMMANDS: dict[str, ControlCommand] = {}
+CONTROL_COMMANDS: dict[str, ControlCommand] = {}
 
 
 def _command(name: str, help: str, *arguments: Argument) -> Callable[[Callable[..., str | None]], Callable[..., Any]]:
     def register(action: Callable[..., str | None]) -> Callable[..., str | None]:
-        COMMANDS[name] = ControlCommand(name, arguments, help, action)
+        CONTROL_COMMANDS[name] = ControlCommand(name, arguments, help, action)
         return action
     return register
 
 
 class Control:
-    """Carries out control commands on a hub and its lines.
+    """Carries out control commands on a hub, its faults and its links.
 
-    A process with doors lists the Line objects of its doors in `lines`; `say` reaches them all.
+    `say` sends on all of `links`; the server adds the link of each transport to this list.
     """
 
-    def __init__(self, hub: Hub, faults: LineFaults, lines: list[Line] | None = None) -> None:
+    def __init__(self, hub: Hub, faults: LinkFaults, links: list[Link] | None = None) -> None:
         self.hub = hub
         self.faults = faults
-        self.lines = lines if lines is not None else []
+        self.links = links if links is not None else []
 
     def run(self, text: str, now: float) -> str:
-        """Carry out one command line; return what there is to say about it, one line, often empty.
-
-        Raises ControlError.
-        """
+        """Carry out one command; return its result, which is one line and often empty. Raises ControlError."""
         word, _, rest = text.strip().partition(' ')
         if not word:
             raise ControlError('empty command; "help" lists the commands')
         name = word.lower().replace('_', '-')
-        if name not in COMMANDS:
+        if name not in CONTROL_COMMANDS:
             if word.partition('.')[0].replace('-', '_') in SETTINGS:
                 name, rest = 'set', f'{word} {rest.strip()}'
             else:
-                raise ControlError(f'unknown command {word!r}; there are {" ".join(COMMANDS)} and the settings')
-        command = COMMANDS[name]
+                raise ControlError(f'unknown command {word!r}; there are {" ".join(CONTROL_COMMANDS)} and the settings')
+        command = CONTROL_COMMANDS[name]
         values = self._arguments(command, rest.strip())
         self.hub.advance(now)
         self.faults.advance(now)
@@ -119,25 +116,25 @@ class Control:
         return values
 
 
-# Settings and the truth
+# Settings and the true state
 
 @_command('set', 'changes a setting; for one channel NAME.CHANNEL VALUE or NAME CHANNEL VALUE',
           Argument('NAME', _ANY), Argument('VALUE', _ANY, rest=True))
-def _set(self: Control, now: float, name: str, value: str) -> None:
+def _set(control: Control, now: float, name: str, value: str) -> None:
     row, channel = settings.find(name)
     first, _, rest = value.partition(' ')
     if row.scope == 'channel' and channel is None and first in ('1', '2') and rest.strip():
         name, value = f'{name}.{first}', rest.strip()
-    if row.scope == 'line':
-        self.faults.set(name, value)
+    if row.scope == 'link':
+        control.faults.set(name, value)
     else:
-        self.hub.set(name, value, now)
+        control.hub.set(name, value, now)
 
 
 @_command('get', 'everything as it really is, as JSON; or one value, such as 1.position or drip',
           Argument('NAME', _ANY, optional=True))
-def _get(self: Control, now: float, name: str = '') -> str:
-    truth: Any = {**self.hub.truth(), **self.faults.truth(now)}
+def _get(control: Control, now: float, name: str = '') -> str:
+    truth: Any = {**control.hub.truth(), **control.faults.truth(now)}
     for key in name.split('.') if name else ():
         if not isinstance(truth, dict) or key not in truth:
             raise ControlError(f'get: nothing is called {name!r}; "get" alone shows all')
@@ -146,18 +143,18 @@ def _get(self: Control, now: float, name: str = '') -> str:
 
 
 @_command('status', 'the same as get')
-def _status(self: Control, now: float) -> str:
-    return _get(self, now)
+def _status(control: Control, now: float) -> str:
+    return _get(control, now)
 
 
 @_command('help', 'lists the commands, or explains one command, setting or personality',
           Argument('NAME', _ANY, optional=True))
-def _help(self: Control, now: float, name: str = '') -> str:
+def _help(control: Control, now: float, name: str = '') -> str:
     if not name:
-        return ' | '.join([*(command.usage for command in COMMANDS.values()),
+        return ' | '.join([*(command.usage for command in CONTROL_COMMANDS.values()),
                            'settings: ' + ' '.join(SETTINGS), 'personalities: ' + ' '.join(PERSONALITIES)])
-    if name in COMMANDS:
-        return f'{COMMANDS[name].usage}: {COMMANDS[name].help}'
+    if name in CONTROL_COMMANDS:
+        return f'{CONTROL_COMMANDS[name].usage}: {CONTROL_COMMANDS[name].help}'
     said = [f'personality {name}: {PERSONALITIES[name].help}'] if name in PERSONALITIES else []
     if not said or name in SETTINGS:
         row, _ = settings.find(name)
@@ -169,176 +166,176 @@ def _help(self: Control, now: float, name: str = '') -> str:
 
 @_command('mute', 'no reply gets through, though commands are carried out; for so long, or until unmute',
           Argument('SECONDS', _SECONDS, optional=True))
-def _mute(self: Control, now: float, seconds: float | None = None) -> None:
+def _mute(control: Control, now: float, seconds: float | None = None) -> None:
     if seconds is None:
-        self.faults.mute()
+        control.faults.mute()
     else:
-        self.faults.mute(now + seconds)
+        control.faults.mute(now + seconds)
 
 
 @_command('unmute', 'ends mute')
-def _unmute(self: Control, now: float) -> None:
-    self.faults.unmute()
+def _unmute(control: Control, now: float) -> None:
+    control.faults.unmute()
 
 
 @_command('mute-next', 'the next N replies are lost; the commands are carried out', Argument('N', _COUNT))
-def _mute_next(self: Control, now: float, count: int) -> None:
-    self.faults.mute_next = count
+def _mute_next(control: Control, now: float, count: int) -> None:
+    control.faults.mute_next = count
 
 
 @_command('deaf', 'no request gets through; for so long, or until undeaf', Argument('SECONDS', _SECONDS, optional=True))
-def _deaf(self: Control, now: float, seconds: float | None = None) -> None:
+def _deaf(control: Control, now: float, seconds: float | None = None) -> None:
     if seconds is None:
-        self.faults.deafen()
+        control.faults.deafen()
     else:
-        self.faults.deafen(now + seconds)
+        control.faults.deafen(now + seconds)
 
 
 @_command('undeaf', 'ends deaf')
-def _undeaf(self: Control, now: float) -> None:
-    self.faults.undeafen()
+def _undeaf(control: Control, now: float) -> None:
+    control.faults.undeafen()
 
 
 @_command('lose-requests', 'the next N requests are lost on their way to the hub', Argument('N', _COUNT))
-def _lose_requests(self: Control, now: float, count: int) -> None:
-    self.faults.lose_requests = count
+def _lose_requests(control: Control, now: float, count: int) -> None:
+    control.faults.lose_requests = count
 
 
 @_command('garbage', 'the next N replies come with noise in front of the acknowledgement', Argument('N', _COUNT))
-def _garbage(self: Control, now: float, count: int) -> None:
-    self.faults.garbage = count
+def _garbage(control: Control, now: float, count: int) -> None:
+    control.faults.garbage = count
 
 
 @_command('garble', 'a few bytes of each of the next N replies are wrong', Argument('N', _COUNT))
-def _garble(self: Control, now: float, count: int) -> None:
-    self.faults.garble = count
+def _garble(control: Control, now: float, count: int) -> None:
+    control.faults.garble = count
 
 
 @_command('cut', 'the next N replies end after KEEP bytes, or in their middle', Argument('N', _COUNT),
           Argument('KEEP', Whole(0, 1000, 'bytes'), optional=True))
-def _cut(self: Control, now: float, count: int, keep: int | None = None) -> None:
-    self.faults.cut, self.faults.cut_keep = count, keep
+def _cut(control: Control, now: float, count: int, keep: int | None = None) -> None:
+    control.faults.cut, control.faults.cut_keep = count, keep
 
 
 @_command('double', 'the next N replies are sent twice', Argument('N', _COUNT))
-def _double(self: Control, now: float, count: int) -> None:
-    self.faults.double = count
+def _double(control: Control, now: float, count: int) -> None:
+    control.faults.double = count
 
 
 @_command('say', r'sends a text that nobody has asked for; \n, \r, \t and \xNN are understood',
           Argument('TEXT', _ANY, rest=True))
-def _say(self: Control, now: float, text: str) -> None:
+def _say(control: Control, now: float, text: str) -> None:
     try:
         data = ast.literal_eval("'" + text.replace("'", "\\'") + "'").encode('latin-1')
     except (ValueError, SyntaxError):
         raise ControlError(f'say: TEXT must be of bytes, with \\n, \\r, \\t, \\xNN and \\\\, not {text!r}') from None
-    for line in self.lines:
-        line.say(data, now)
+    for link in control.links:
+        link.say(data, now)
 
 
 @_command('request', 'has the hub carry out a request as from another program; shows its reply',
           Argument('TEXT', Text(re.compile(r'[ -~]+'), 'a request such as <F1SCBE1>'), rest=True))
-def _request(self: Control, now: float, text: str) -> str:
-    return json.dumps(self.hub.receive(text.encode('ascii'), now, port=-1).decode('latin-1'))
+def _request(control: Control, now: float, text: str) -> str:
+    return json.dumps(control.hub.receive(text.encode('ascii'), now, port=-1).decode('latin-1'))
 
 
 # Plug and power
 
 @_command('unplug', 'pulls the plug; for so long, or until plug', Argument('SECONDS', _SECONDS, optional=True))
-def _unplug(self: Control, now: float, seconds: float | None = None) -> None:
-    self.faults.unplug(None if seconds is None else now + seconds)
+def _unplug(control: Control, now: float, seconds: float | None = None) -> None:
+    control.faults.unplug(None if seconds is None else now + seconds)
 
 
 @_command('plug', 'puts the plug in again')
-def _plug(self: Control, now: float) -> None:
-    self.faults.plug()
+def _plug(control: Control, now: float) -> None:
+    control.faults.plug()
 
 
 @_command('power-cycle', 'switches the hub off and on; what it has not stored is gone')
-def _power_cycle(self: Control, now: float) -> None:
-    self.hub.power_off(now)
-    self.hub.power_on(now)
+def _power_cycle(control: Control, now: float) -> None:
+    control.hub.power_off(now)
+    control.hub.power_on(now)
 
 
 @_command('power-cut', 'switches the hub off; for so long, or until power-on',
           Argument('SECONDS', _SECONDS, optional=True))
-def _power_cut(self: Control, now: float, seconds: float | None = None) -> None:
-    self.hub.power_off(now, seconds)
+def _power_cut(control: Control, now: float, seconds: float | None = None) -> None:
+    control.hub.power_off(now, seconds)
 
 
 @_command('power-on', 'ends a power cut')
-def _power_on(self: Control, now: float) -> None:
-    self.hub.power_on(now)
+def _power_on(control: Control, now: float) -> None:
+    control.hub.power_on(now)
 
 
 # Mechanics
 
 @_command('jam', 'the motor runs, but the focuser stands: IsMoving stays 1', Argument('CHANNEL', _CHANNEL))
-def _jam(self: Control, now: float, channel: int) -> None:
-    self.hub.jam(channel, now)
+def _jam(control: Control, now: float, channel: int) -> None:
+    control.hub.jam(channel, now)
 
 
 @_command('unjam', 'an interrupted motion goes on', Argument('CHANNEL', _CHANNEL))
-def _unjam(self: Control, now: float, channel: int) -> None:
-    self.hub.unjam(channel, now)
+def _unjam(control: Control, now: float, channel: int) -> None:
+    control.hub.unjam(channel, now)
 
 
 @_command('hand', 'somebody moves the focuser by so many counts with the hand controller',
           Argument('CHANNEL', _CHANNEL), Argument('COUNTS', Whole(-999999, 999999, 'counts')))
-def _hand(self: Control, now: float, channel: int, counts: int) -> None:
-    self.hub.hand(channel, counts, now)
+def _hand(control: Control, now: float, channel: int, counts: int) -> None:
+    control.hub.hand(channel, counts, now)
 
 
 @_command('lose-steps', 'the next move ends so many counts short of its target', Argument('CHANNEL', _CHANNEL),
           Argument('COUNTS', Whole(0, 999999, 'counts')))
-def _lose_steps(self: Control, now: float, channel: int, counts: int) -> None:
-    self.hub.focusers[channel].short_by = counts
+def _lose_steps(control: Control, now: float, channel: int, counts: int) -> None:
+    control.hub.focusers[channel].short_by = counts
 
 
 @_command('slip', 'the draw tube slips inward by so many counts, unseen by the hub', Argument('CHANNEL', _CHANNEL),
           Argument('COUNTS', Whole(-999999, 999999, 'counts')))
-def _slip(self: Control, now: float, channel: int, counts: int) -> None:
-    self.hub.focusers[channel].slip(counts)
+def _slip(control: Control, now: float, channel: int, counts: int) -> None:
+    control.hub.focusers[channel].slip(counts)
 
 
 @_command('temperature-ramp', 'the temperature at the probe changes evenly, to CELSIUS within so many seconds',
           Argument('CHANNEL', _CHANNEL), Argument('CELSIUS', Number(-700, 700, 'degrees C')),
           Argument('SECONDS', _SECONDS))
-def _temperature_ramp(self: Control, now: float, channel: int, celsius: float, seconds: float) -> None:
-    self.hub.temperature_ramp(channel, celsius, seconds, now)
+def _temperature_ramp(control: Control, now: float, channel: int, celsius: float, seconds: float) -> None:
+    control.hub.temperature_ramp(channel, celsius, seconds, now)
 
 
 # Time
 
 @_command('freeze', "stops the hub's clock: nothing moves, commands are answered")
-def _freeze(self: Control, now: float) -> None:
-    self.hub.freeze(now)
+def _freeze(control: Control, now: float) -> None:
+    control.hub.freeze(now)
 
 
 @_command('step', "puts the hub's clock forward", Argument('SECONDS', _SECONDS))
-def _step(self: Control, now: float, seconds: float) -> None:
-    self.hub.step(seconds, now)
+def _step(control: Control, now: float, seconds: float) -> None:
+    control.hub.step(seconds, now)
 
 
 @_command('run-to', 'freezes the clock at the moment the channel reaches a position in its present motion',
           Argument('CHANNEL', _CHANNEL), Argument('COUNTS', Whole(0, 999999, 'counts')))
-def _run_to(self: Control, now: float, channel: int, counts: int) -> None:
+def _run_to(control: Control, now: float, channel: int, counts: int) -> None:
     try:
-        self.hub.run_to(channel, counts, now)
+        control.hub.run_to(channel, counts, now)
     except ValueError as error:
         raise ControlError(f'run-to: {error}') from None
 
 
 @_command('thaw', "lets the hub's clock go on")
-def _thaw(self: Control, now: float) -> None:
-    self.hub.thaw(now)
+def _thaw(control: Control, now: float) -> None:
+    control.hub.thaw(now)
 
 
 @_command('clear', 'ends all faults: line as new, plugged in, powered, nothing jammed; settings of the line at their '
           'defaults')
-def _clear(self: Control, now: float) -> None:
-    self.faults.clear()
-    self.hub.power_on(now)
-    for channel, focuser in self.hub.focusers.items():
+def _clear(control: Control, now: float) -> None:
+    control.faults.clear()
+    control.hub.power_on(now)
+    for channel, focuser in control.hub.focusers.items():
         focuser.short_by = 0
-        self.hub.unjam(channel, now)
+        control.hub.unjam(channel, now)

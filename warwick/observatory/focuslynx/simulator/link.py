@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands between hub and host: a serial line, with real timing and faults if wanted.
+"""The serial connection between hub and host, with real timing and faults if they are set.
 
-Pure like the model: bytes and the time go in, bytes and the time of the next ones come out. Without options a line is
-immediate and changes nothing.
+It is pure like the model: it is given bytes and the time, and returns bytes and the time of the next ones. Without
+settings and faults a link takes no time and changes no byte.
 """
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .model import Hub
-from .settings import LineSettings, read
+from .settings import LinkSettings, read
 
-__all__ = ['BYTE_S', 'Line', 'LineFaults', 'LinkLost']
+__all__ = ['BYTE_S', 'Link', 'LinkFaults', 'LinkLost']
 
-# 115200 baud, ten bits to the byte.
+# Time of one byte (s): 115200 baud, ten bits per byte.
 BYTE_S = 10 / 115200
-# A USB adapter hands bytes over once in a frame; nothing is gained by looking more often.
-_FRAME_S = 0.001
+# A USB adapter delivers bytes once per frame, so a host gains nothing from reading more often.
+_USB_FRAME_S = 0.001
+# In bytes.
+_ROUNDING = 1e-6
 
 
 class LinkLost(OSError):
-    """The plug was pulled since the line was opened, or is not in."""
+    """The hub is unplugged, or has been unplugged since the link was opened."""
 
     def __init__(self) -> None:
         super().__init__(errno.ENODEV, 'hub is unplugged')
 
 
-class LineFaults:
-    """What is wrong with the link, shared by all lines of a hub.
+class LinkFaults:
+    """The faults and the settings that all links of a hub share.
 
-    The counters are for the next so many replies (or requests) on whichever line; the other faults last until they
-    are taken back, or for some seconds.
+    A counter applies to that many of the next replies (or requests) on any link. The other faults last until they are
+    ended, or for some seconds.
     """
 
-    def __init__(self, settings: LineSettings | None = None) -> None:
-        self.settings = settings or LineSettings()
+    def __init__(self, settings: LinkSettings | None = None) -> None:
+        self.settings = settings or LinkSettings()
         self.random = random.Random(self.settings.seed)
         self.mute_next = 0
         self.lose_requests = 0
@@ -55,7 +57,7 @@ class LineFaults:
         self._deaf_until = -math.inf
 
     def mute(self, until: float = math.inf) -> None:
-        """No reply gets through; commands are carried out all the same."""
+        """Lose all replies; the hub carries out the commands all the same."""
         self._mute_until = until
 
     def unmute(self) -> None:
@@ -65,7 +67,7 @@ class LineFaults:
         return now < self._mute_until
 
     def deafen(self, until: float = math.inf) -> None:
-        """No request gets through."""
+        """Lose all requests."""
         self._deaf_until = until
 
     def undeafen(self) -> None:
@@ -75,7 +77,7 @@ class LineFaults:
         return now < self._deaf_until
 
     def unplug(self, replug_at: float | None = None) -> None:
-        """Pull the plug: every open line is lost for good, and none can be opened until the plug is in again."""
+        """Unplug the hub: every open link is lost, and none can be opened until the hub is plugged in again."""
         self.plugged = False
         self.unplugs += 1
         self.replug_at = replug_at
@@ -85,33 +87,33 @@ class LineFaults:
         self.replug_at = None
 
     def advance(self, now: float) -> None:
-        """Put the plug in again if its time has come."""
+        """Plug the hub in again if it is time."""
         if self.replug_at is not None and now >= self.replug_at:
             self.plug()
 
     def clear(self) -> None:
-        """Take everything back; lasting settings such as delay return to their defaults."""
-        self.settings.__dict__.update(LineSettings(seed=self.settings.seed).__dict__)
+        """End all faults; settings such as delay return to their defaults, but seed."""
+        self.settings = LinkSettings(seed=self.settings.seed)
         self.mute_next = self.lose_requests = self.garbage = self.garble = self.cut = self.double = 0
         self.unmute()
         self.undeafen()
         self.plug()
 
     def set(self, name: str, text: str) -> None:
-        """Change a setting of the line. Raises BadSetting."""
+        """Change a setting of the link. Raises BadSetting."""
         row, _, value = read(name, text)
         setattr(self.settings, row.name, value)
         if row.name == 'seed':
             self.random.seed(value)
 
     def truth(self, now: float) -> dict[str, Any]:
-        """Everything as it is, as JSON values."""
+        """All faults and settings as JSON values."""
         counters = ('mute_next', 'lose_requests', 'garbage', 'garble', 'cut', 'double')
         return {'plugged': self.plugged, 'mute': self.is_mute(now), 'deaf': self.is_deaf(now),
                 **{name: getattr(self, name) for name in counters}, **asdict(self.settings)}
 
     def spoil(self, reply: bytes) -> bytes:
-        """A reply as the counted faults leave it; empty if it is lost."""
+        """Apply the counted faults to a reply. The result is empty if the reply is lost."""
         if self.mute_next > 0:
             self.mute_next -= 1
             return b''
@@ -123,7 +125,7 @@ class LineFaults:
             reply = self._garbled(reply)
         if self.garbage > 0:
             self.garbage -= 1
-            # No LF in it: the noise runs into the acknowledgement.
+            # There is no LF in the noise, so it runs into the acknowledgement.
             noise = bytes(self.random.choice(range(0x80, 0x100)) for _ in range(self.random.randint(1, 8)))
             reply = noise + reply
         if self.double > 0:
@@ -139,8 +141,8 @@ class LineFaults:
 
 
 @dataclass
-class _Flight:
-    """Bytes on their way: byte k arrives at `due + k * spacing`."""
+class _BytesUnderway:
+    """Bytes on their way: byte k arrives at `due + k * spacing` (s)."""
 
     due: float
     spacing: float
@@ -151,8 +153,8 @@ class _Flight:
         if now < self.due:
             return b''
         if self.spacing:
-            # The grain covers a `now` that is the very time `next_event` named.
-            count = min(len(self.data), int((now - self.due) / self.spacing + 1e-6) + 1)
+            # `now` may be the exact time that `next_event` gave: a rounding error must not hold back that byte.
+            count = min(len(self.data), int((now - self.due) / self.spacing + _ROUNDING) + 1)
         else:
             count = len(self.data)
         piece = self.data[self.arrived:count]
@@ -164,27 +166,27 @@ class _Flight:
         return self.due + self.spacing * max(len(self.data) - 1, 0)
 
     def next_event(self) -> float:
-        ahead = max(1, round(_FRAME_S / self.spacing)) if self.spacing else len(self.data)
+        ahead = max(1, round(_USB_FRAME_S / self.spacing)) if self.spacing else len(self.data)
         return self.due + self.spacing * (min(self.arrived + ahead, len(self.data)) - 1)
 
 
-class Line:
-    """One line from a host to `hub`; `port` tells the lines of one hub apart.
+class Link:
+    """One serial connection from a host to `hub`. `port` is a number that no other link of this hub has.
 
-    Times are those of the hub: `write` and `read` must be given times that do not run backwards. A new line is open.
-    Once the plug was pulled, `write` and `read` raise LinkLost until `open` succeeds.
+    Times (s) are those of the hub, and must not run backwards from call to call. A new link is open. After the hub has
+    been unplugged, `write` and `read` raise LinkLost until `open` succeeds.
     """
 
-    def __init__(self, hub: Hub, faults: LineFaults | None = None, port: int = 0) -> None:
+    def __init__(self, hub: Hub, faults: LinkFaults | None = None, port: int = 0) -> None:
         self.hub = hub
-        self.faults = faults or LineFaults()
+        self.faults = faults or LinkFaults()
         self.port = port
-        self._requests: deque[_Flight] = deque()
-        self._replies: deque[_Flight] = deque()
+        self._requests: deque[_BytesUnderway] = deque()
+        self._replies: deque[_BytesUnderway] = deque()
         self._unplugs = self.faults.unplugs
 
     def open(self, now: float) -> None:
-        """Begin anew, with nothing on its way. Raises LinkLost while unplugged."""
+        """Begin again, with nothing on its way. Raises LinkLost while the hub is unplugged."""
         self.faults.advance(now)
         if not self.faults.plugged:
             raise LinkLost()
@@ -201,16 +203,16 @@ class Line:
         self._require_open(now)
         spacing = BYTE_S if self.faults.settings.pace else 0.0
         start = now
-        # One piece per command, so that each has a reply of its own for the faults to work on.
+        # One piece per command: each then has its own reply, and the faults apply to each reply.
         for piece in _pieces(data):
             if not spacing and not self._requests:
                 self._deliver(piece, now)
                 continue
             if self._requests:
                 start = max(start, self._requests[-1].end)
-            flight = _Flight(start + spacing, spacing, piece)
-            self._requests.append(flight)
-            start = flight.end
+            underway = _BytesUnderway(start + spacing, spacing, piece)
+            self._requests.append(underway)
+            start = underway.end
         self._carry(now)
 
     def read(self, now: float) -> bytes:
@@ -219,15 +221,15 @@ class Line:
         self._carry(now)
         arrived: list[bytes] = []
         while self._replies:
-            flight = self._replies[0]
-            arrived.append(flight.take(now))
-            if flight.arrived < len(flight.data):
+            underway = self._replies[0]
+            arrived.append(underway.take(now))
+            if underway.arrived < len(underway.data):
                 break
             self._replies.popleft()
         return b''.join(arrived)
 
     def say(self, data: bytes, now: float) -> None:
-        """Send something nobody has asked for."""
+        """Have the hub send something without a request."""
         self._send(data, now)
 
     def next_event(self) -> float | None:
@@ -247,8 +249,8 @@ class Line:
 
     def _carry(self, now: float) -> None:
         while self._requests and self._requests[0].end <= now:
-            flight = self._requests.popleft()
-            self._deliver(flight.data, flight.end)
+            underway = self._requests.popleft()
+            self._deliver(underway.data, underway.end)
 
     def _deliver(self, piece: bytes, now: float) -> None:
         faults = self.faults
@@ -275,7 +277,7 @@ class Line:
             due = max(due, self._replies[-1].end)
         if settings.pace:
             due += BYTE_S
-        self._replies.append(_Flight(due, spacing, reply))
+        self._replies.append(_BytesUnderway(due, spacing, reply))
 
 
 def _pieces(data: bytes) -> list[bytes]:

@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from . import settings
-from .command_table import NO_WIFI
-from .commands import CHANNEL_COMMANDS
+from .commands import CHANNEL_COMMANDS, HUB_COMMANDS
+from .error_replies import NO_WIFI
 from .focuser import Focuser
-from .hub_commands import HUB_COMMANDS
 from .kinds import Probe
 from .parser import Parser
 from .personalities import DEFAULT, completed
@@ -58,7 +57,7 @@ class Hub:
         chosen = [(settings.read(name, text), name) for name, text in completed(options).items()]
         chosen.sort(key=lambda item: (order.index(item[0][0].name), item[0][1] or 0))
         for (row, channel, value), _ in chosen:
-            if row.scope != 'line' and row.name != 'personality':
+            if row.scope != 'link' and row.name != 'personality':
                 self._apply(row, channel, value, starting=True)
         if memory is not None:
             self._restore(memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Callable
 
-from .command_table import TOO_LONG, UNKNOWN
+from .error_replies import TOO_LONG, UNKNOWN_COMMAND
 
 __all__ = ['Parser']
 
@@ -60,5 +60,5 @@ class Parser:
             else:
                 self._state = self._IDLE
                 if not silent(''):
-                    replies.append(UNKNOWN)
+                    replies.append(UNKNOWN_COMMAND)
         return b''.join(replies)

@@ -4,8 +4,8 @@
     serial.protocol_handler_packages.append('warwick.observatory.focuslynx.simulator')
     port = serial.serial_for_url('lynxsim://?channels=1,2&max_pos=112000&speed=800')
 
-The query takes every name of the settings table, `state=FILE` and `control=PATH`. The same URL is the same hub for as
-long as the process lives: closing the port does not switch it off, and whoever opens it again finds what he left.
+The query accepts every name of the settings table, `state=FILE` and `control=PATH`. The same URL is the same hub until
+the process ends: closing the port does not switch the hub off, and opening it again finds the hub as it was.
 """
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 from serial.serialutil import PortNotOpenError, SerialBase, SerialException, SerialTimeoutException, Timeout, to_bytes
 
-from .link import LineFaults, LinkLost
+from .link import LinkFaults, LinkLost
 from .model import Hub
-from .server import ControlDoor, DoorError, Server
+from .server import ControlSocket, Server, TransportError
 from .settings import SETTINGS, BadSetting, find
 from .state import StateError, hub_with_state
-from .transports import PairDoor
+from .transports import SocketPairTransport
 
 __all__ = ['Serial']
 
 _FORM = 'lynxsim://?NAME=VALUE&...'
 _lock = threading.Lock()
-_hubs: dict[str, PairDoor] = {}
+_transports: dict[str, SocketPairTransport] = {}
 _servers: list[tuple[Server, threading.Thread]] = []
 
 
@@ -39,7 +39,7 @@ def _options(url: str) -> dict[str, str]:
     if parts.scheme != 'lynxsim' or parts.netloc or parts.path.strip('/') or parts.fragment:
         raise SerialException(f'{url}: the form is {_FORM}')
     options: dict[str, str] = {}
-    # A plus sign is a sign here, not a blank: probe=+5.2.
+    # A plus sign in the query is a sign, not a blank: probe=+5.2.
     for name, value in parse_qsl(parts.query.replace('+', '%2B'), keep_blank_values=True):
         name = name.replace('-', '_')
         if name not in ('state', 'control'):
@@ -56,80 +56,80 @@ def _options(url: str) -> dict[str, str]:
     return options
 
 
-def _made(url: str, options: dict[str, str], state: str | None) -> tuple[Hub, LineFaults]:
-    """A hub with these options, and its line. Raises SerialException."""
-    faults = LineFaults()
+def _make_hub(url: str, options: dict[str, str], state: str | None) -> tuple[Hub, LinkFaults]:
+    """Make a hub with these options, and the faults of its links. Raises SerialException."""
+    faults = LinkFaults()
     try:
-        for name in [name for name in options if SETTINGS.get(name) and SETTINGS[name].scope == 'line']:
+        for name in [name for name in options if SETTINGS.get(name) and SETTINGS[name].scope == 'link']:
             faults.set(name, options.pop(name))
         return hub_with_state(options, state, time.monotonic()), faults
     except (BadSetting, StateError) as error:
         raise SerialException(f'{url}: {error}') from None
 
 
-def _hub(url: str) -> PairDoor:
-    """The door of the hub of this URL; a new hub at the first time."""
+def _transport(url: str) -> SocketPairTransport:
+    """The transport to the hub of this URL. The first call starts the hub. Raises SerialException."""
     with _lock:
-        if url not in _hubs:
+        if url not in _transports:
             options = _options(url)
             state, control = options.pop('state', None), options.pop('control', None)
-            server = Server(*_made(url, options, state))
+            server = Server(*_make_hub(url, options, state))
             try:
-                door = PairDoor(server)
-                door.start()
+                transport = SocketPairTransport(server)
+                server.add(transport)
                 if control is not None:
-                    server.add(ControlDoor(server, control))
-            except DoorError as error:
+                    server.add(ControlSocket(server, control))
+            except TransportError as error:
                 server.close()
                 raise SerialException(f'{url}: {error}') from None
             thread = threading.Thread(target=server.run, name='hub simulator', daemon=True)
             thread.start()
             _servers.append((server, thread))
-            _hubs[url] = door
-        return _hubs[url]
+            _transports[url] = transport
+        return _transports[url]
 
 
 @atexit.register
-def _leave_nothing_behind() -> None:
+def _stop_servers() -> None:
     for server, thread in _servers:
         server.stop()
         thread.join(1.0)
 
 
 class Serial(SerialBase):
-    """A serial port with the simulated hub behind it. Line settings such as the baud rate are accepted and ignored."""
+    """A serial port with the simulated hub behind it. Baud rate and framing are accepted and ignored."""
 
     is_open: bool
-    _door: PairDoor | None = None
+    _transport: SocketPairTransport | None = None
     _socket: socket.socket | None = None
 
     @staticmethod
     def from_url(url: str) -> None:
-        """Raises SerialException for an address that cannot be opened, without making a hub that stays."""
+        """Check a URL without starting a hub. Raises SerialException if it is wrong."""
         options = _options(url)
-        _made(url, {name: value for name, value in options.items() if name not in ('state', 'control')}, None)
+        _make_hub(url, {name: value for name, value in options.items() if name not in ('state', 'control')}, None)
 
     def open(self) -> None:
-        """Raises SerialException for a wrong URL, an unplugged hub, and a port that is open already."""
+        """Open the port. Raises SerialException for a wrong URL, an unplugged hub, and a port that is already open."""
         if self.is_open:
             raise SerialException('Port is already open.')
-        if self._port is None:
+        if self.port is None:
             raise SerialException('Port must be configured before it can be used.')
-        self._door = _hub(self._port)
+        self._transport = _transport(self.port)
         try:
-            self._socket = self._door.connect()
+            self._socket = self._transport.connect()
         except LinkLost:
-            raise SerialException(f'could not open port {self._port}: hub is unplugged') from None
+            raise SerialException(f'could not open port {self.port}: hub is unplugged') from None
         except BlockingIOError:
-            raise SerialException(f'could not open port {self._port}: it is open already in this process') from None
+            raise SerialException(f'could not open port {self.port}: it is open already in this process') from None
         self._socket.setblocking(False)
         self.is_open = True
 
     def close(self) -> None:
         if self.is_open:
             self.is_open = False
-            assert self._door is not None and self._socket is not None
-            self._door.disconnect(self._socket)
+            assert self._transport is not None and self._socket is not None
+            self._transport.disconnect(self._socket)
             self._socket.close()
             self._socket = None
 
@@ -156,10 +156,10 @@ class Serial(SerialBase):
         return waiting
 
     def read(self, size: int = 1) -> bytes:
-        """At most `size` bytes, fewer when the timeout is over. Raises SerialException once the hub is unplugged."""
+        """Read `size` bytes, or fewer when the timeout is over. Raises SerialException once the hub is unplugged."""
         stream = self._open_socket()
         result = bytearray()
-        timeout = Timeout(self._timeout)
+        timeout = Timeout(self.timeout)
         while len(result) < size:
             try:
                 piece = stream.recv(size - len(result))
@@ -180,7 +180,7 @@ class Serial(SerialBase):
         stream = self._open_socket()
         data = to_bytes(data)
         sent = 0
-        timeout = Timeout(self._write_timeout)
+        timeout = Timeout(self.write_timeout)
         while sent < len(data):
             try:
                 sent += stream.send(data[sent:])
@@ -195,7 +195,7 @@ class Serial(SerialBase):
         return sent
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: `write` has sent everything already."""
         self._open_socket()
 
     def reset_input_buffer(self) -> None:
@@ -224,22 +224,22 @@ class Serial(SerialBase):
     def _update_dtr_state(self) -> None:
         pass
 
-    def _lines(self) -> tuple[bool, bool, bool, bool]:
-        self._open_socket()
-        return True, True, False, True
-
     @property
     def cts(self) -> bool:
-        return self._lines()[0]
+        self._open_socket()
+        return True
 
     @property
     def dsr(self) -> bool:
-        return self._lines()[1]
+        self._open_socket()
+        return True
 
     @property
     def ri(self) -> bool:
-        return self._lines()[2]
+        self._open_socket()
+        return False
 
     @property
     def cd(self) -> bool:
-        return self._lines()[3]
+        self._open_socket()
+        return True

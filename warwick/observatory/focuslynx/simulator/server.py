@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The loop that serves the doors of one hub, and the door through which faults come in.
+"""The loop that serves the transports of one hub, and the control socket.
 
-This and the doors are the only places that look at a clock or wait. One lock guards the hub and its lines; the loop
-holds it while it works, never while it waits.
+Only this file, the transports and the clients look at a clock or wait. One lock guards the hub and its links. The loop
+holds the lock while it works, never while it waits.
 """
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ import socket
 import stat
 import threading
 import time
-from typing import Callable
+from typing import Callable, Protocol
 
 from .control import Control, ControlError
-from .link import Line, LineFaults
+from .link import Link, LinkFaults
 from .model import Hub
 
-__all__ = ['ControlDoor', 'Door', 'DoorError', 'Server']
+__all__ = ['ControlSocket', 'Server', 'Transport', 'TransportError']
 
-_LONGEST_LINE = 4096
-
-
-class DoorError(Exception):
-    """A door cannot be opened. Its text is one line that names the place and the reason."""
+_MAX_CONTROL_LINE_BYTES = 4096
 
 
-class Door:
-    """Something the server tends: after every event, and when `next_event` says so. Called with the lock held."""
+class TransportError(Exception):
+    """A transport or the control socket cannot be opened. The text is one line that names the place and the reason."""
 
-    def tend(self, now: float) -> None:
-        """Send what is due; open or close what the plug demands."""
+
+class Transport(Protocol):
+    """A way into the simulator, for a host or for control commands. The server calls it with the lock held."""
+
+    def advance(self, now: float) -> None:
+        """Send what is due by `now`; open or close when the hub has been plugged in or unplugged."""
 
     def next_event(self) -> float | None:
-        return None
+        """When `advance` has something to do without anything from outside; None if never."""
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Close for good and leave nothing behind."""
 
 
 class Server:
     """Serves one hub. `run` returns after `stop`, which may be called from a signal handler or another thread."""
 
-    def __init__(self, hub: Hub, faults: LineFaults | None = None,
+    def __init__(self, hub: Hub, faults: LinkFaults | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.hub = hub
-        self.faults = faults or LineFaults()
-        self.lines: list[Line] = []
-        self.control = Control(hub, self.faults, self.lines)
+        self.faults = faults or LinkFaults()
+        self.links: list[Link] = []
+        self.control = Control(hub, self.faults, self.links)
         self.clock = clock
         self.lock = threading.RLock()
-        self._doors: list[Door] = []
+        self._transports: list[Transport] = []
         self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._wake_in, self._wake_out = socket.socketpair()
@@ -59,16 +59,17 @@ class Server:
         self._wake_out.setblocking(False)
         self.watch(self._wake_out, lambda now: self._drain())
 
-    def new_line(self) -> Line:
-        """A line of its own for a door."""
-        line = Line(self.hub, self.faults, port=len(self.lines))
-        self.lines.append(line)
-        return line
+    def new_link(self) -> Link:
+        """Make a link for one transport."""
+        link = Link(self.hub, self.faults, port=len(self.links))
+        self.links.append(link)
+        return link
 
-    def add(self, door: Door) -> None:
+    def add(self, transport: Transport) -> None:
+        """Serve this transport from now on."""
         with self.lock:
-            self._doors.append(door)
-            door.tend(self.clock())
+            self._transports.append(transport)
+            transport.advance(self.clock())
 
     def watch(self, source: object, on_readable: Callable[[float], None]) -> None:
         """Call `on_readable(now)` whenever the file object or descriptor can be read."""
@@ -78,11 +79,11 @@ class Server:
         self._selector.unregister(source)  # type: ignore[arg-type]
 
     def wake(self) -> None:
-        """Have the loop look around now."""
+        """End the wait of the loop, so that it calls `advance` now."""
         try:
             self._wake_in.send(b'.')
         except (BlockingIOError, OSError):
-            pass  # it is awake, or gone
+            pass  # the loop is awake already, or has ended
 
     def stop(self) -> None:
         self._stopping = True
@@ -91,37 +92,40 @@ class Server:
     def run(self) -> None:
         try:
             while not self._stopping:
-                for key, _ in self._selector.select(self._tend()):
+                for key, _ in self._selector.select(self._advance()):
                     with self.lock:
-                        # An earlier event of the same batch may have closed this one.
+                        # The handler of an earlier event in this batch may have removed this one.
                         if self._selector.get_map().get(key.fd) is key:
                             key.data(self.clock())
         finally:
             self.close()
 
     def close(self) -> None:
-        """Close all doors, for good. `run` does so itself."""
+        """Close all transports for good. `run` calls this itself."""
         with self.lock:
-            for door in self._doors:
-                door.close()
-            self._doors.clear()
+            for transport in self._transports:
+                transport.close()
+            self._transports.clear()
             self._selector.close()
             self._wake_in.close()
             self._wake_out.close()
 
-    def tend_doors(self) -> None:
-        """Bring hub, plug and doors up to now. The lock must be held."""
+    def advance(self) -> None:
+        """Bring the hub, its plug and its transports up to now. The caller must hold the lock."""
         now = self.clock()
         self.faults.advance(now)
-        # The doors first: a paced line hands over requests of the past, which the hub must not have left behind.
-        for door in self._doors:
-            door.tend(now)
+        # Transports first: a link with `pace` delivers requests with times before now, which the hub must not have
+        # passed already.
+        for transport in self._transports:
+            transport.advance(now)
         self.hub.advance(now)
 
-    def _tend(self) -> float | None:
+    def _advance(self) -> float | None:
+        """Bring everything up to now; return how long (s) the loop may wait, None for as long as it likes."""
         with self.lock:
-            self.tend_doors()
-            times = [self.hub.next_event(), self.faults.replug_at, *(door.next_event() for door in self._doors)]
+            self.advance()
+            times = [self.hub.next_event(), self.faults.replug_at,
+                     *(transport.next_event() for transport in self._transports)]
             due = min((at for at in times if at is not None), default=None)
             return None if due is None else max(0.0, due - self.clock())
 
@@ -133,11 +137,11 @@ class Server:
             pass
 
 
-class ControlDoor(Door):
-    """A Unix socket: one command per line, one line `ok ...` or `error: ...` for each.
+class ControlSocket:
+    """A Unix socket for control commands: each line is a command, each reply is one line `ok ...` or `error: ...`.
 
-    Raises DoorError if there is a file at `path`, or another simulator behind it; a socket that nobody serves is
-    replaced.
+    A socket at `path` that no process serves is replaced. Raises TransportError if another simulator serves it, or if
+    anything else exists there.
     """
 
     def __init__(self, server: Server, path: str) -> None:
@@ -147,6 +151,12 @@ class ControlDoor(Door):
         self._listener = _listen(path)
         self._identity = _identity(path)
         server.watch(self._listener, lambda now: self._accept())
+
+    def advance(self, now: float) -> None:
+        """Do nothing: commands are carried out as they arrive."""
+
+    def next_event(self) -> float | None:
+        return None
 
     def close(self) -> None:
         for client in list(self._clients):
@@ -179,7 +189,7 @@ class ControlDoor(Door):
             pending[:] = rest
             if not self._reply(client, self._run(line, now)):
                 return
-        if not data or len(pending) > _LONGEST_LINE:
+        if not data or len(pending) > _MAX_CONTROL_LINE_BYTES:
             self._drop(client)
 
     def _run(self, line: bytes, now: float) -> str:
@@ -192,10 +202,11 @@ class ControlDoor(Door):
         return f'ok {said}'.rstrip(' ')
 
     def _reply(self, client: socket.socket, text: str) -> bool:
-        # One line holds no line end, whatever an error has quoted.
+        # An error text may quote a line end; the reply must be one line.
         data = text.replace('\r', ' ').replace('\n', ' ').encode('utf-8') + b'\n'
-        # The effect comes before the answer: whoever has read "ok" finds the plug pulled and the file gone.
-        self._server.tend_doors()
+        # The effect comes before the reply: a client that has read "ok" finds the hub unplugged and the symbolic link
+        # gone.
+        self._server.advance()
         try:
             client.sendall(data)
             return True
@@ -227,19 +238,19 @@ def _listen(path: str) -> socket.socket:
                 except ConnectionRefusedError:
                     os.unlink(path)
                 else:
-                    raise DoorError(f'{path}: another simulator answers there')
+                    raise TransportError(f'{path}: another simulator answers there')
         else:
-            raise DoorError(f'{path}: exists and is not a socket')
+            raise TransportError(f'{path}: exists and is not a socket')
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise DoorError(f'{path}: {error.strerror or error}') from None
+        raise TransportError(f'{path}: {error.strerror or error}') from None
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(path)
         listener.listen(16)
     except OSError as error:
         listener.close()
-        raise DoorError(f'{path}: {error.strerror or error}') from None
+        raise TransportError(f'{path}: {error.strerror or error}') from None
     listener.setblocking(False)
     return listener

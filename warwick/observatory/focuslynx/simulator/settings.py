@@ -23,7 +23,7 @@ __all__ = [
     'BadSetting',
     'ChannelMemory',
     'HubMemory',
-    'LineSettings',
+    'LinkSettings',
     'Mechanics',
     'Setting',
     'Variants',
@@ -165,7 +165,7 @@ class Variants:
 
 
 @dataclass
-class LineSettings:
+class LinkSettings:
     """Lasting traits of the link between hub and host."""
 
     pace: bool = setting(False, Flag(), 'real timing: 115200 baud each way and the latency of the hub')
@@ -177,7 +177,7 @@ class LineSettings:
 
 @dataclass(frozen=True)
 class Setting:
-    """A row of the table. `scope` is 'channel', 'hub' or 'line'; `place` the dataclass that holds the value."""
+    """A row of the table. `scope` is 'channel', 'hub' or 'link'; `place` the dataclass that holds the value."""
 
     name: str
     scope: str
@@ -198,7 +198,7 @@ def _rows() -> list[Setting]:
             Setting('channels', 'hub', object, _CHANNELS, 'channels that have a syncing focuser (type FA) with a '
                     'probe, standing in the middle; only at the start', '1')]
     for place, scope in ((ChannelMemory, 'channel'), (Mechanics, 'channel'), (HubMemory, 'hub'), (Variants, 'hub'),
-                         (LineSettings, 'line')):
+                         (LinkSettings, 'link')):
         for item in dataclasses.fields(place):
             if 'help' in item.metadata:
                 rows.append(Setting(item.name, scope, place, item.metadata['kind'], item.metadata['help'],

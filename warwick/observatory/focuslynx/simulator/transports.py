@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The doors through which a host reaches the hub: a pseudo-terminal, a TCP socket, a socket pair inside the process.
+"""The transports by which a host reaches the hub: pseudo-terminal, TCP, and a socket pair inside the process.
 
-Each has a line of its own to the same hub. While the hub is unplugged a door does not exist: the terminal hangs up and
-its link is gone, the connection is reset and the port refuses.
+Each transport has its own link to the same hub. While the hub is unplugged, the transport does not exist for a host:
+the terminal hangs up and its symbolic link is gone; the TCP connection is reset and new connections are refused.
 """
 from __future__ import annotations
 
@@ -15,55 +15,56 @@ import tty
 import zlib
 
 from .link import LinkLost
-from .server import Door, DoorError, Server
+from .server import Server, TransportError
 
-__all__ = ['PairDoor', 'PtyDoor', 'TcpDoor', 'parse_address']
+__all__ = ['PtyTransport', 'SocketPairTransport', 'TcpTransport', 'parse_address']
 
-# What a host may leave unread: more than a tty holds is lost, as it is on a real one.
-_UNREAD_LIMIT = 65536
+# How much may wait for a host that does not read; the rest is lost, as it is on a real serial port.
+_UNREAD_LIMIT_BYTES = 65536
+# A host that does not read is tried again this often.
+_RETRY_S = 0.01
 
 
-class _StreamDoor(Door):
-    """What the doors have in common: one line, and at most one stream to a host.
-
-    A subclass sets `_stream` to the socket or descriptor of its host, watched by `_on_readable`, or to None.
-    """
+class _HostTransport:
+    """What all three have in common: one link to the hub, and at most one host. A `server.Transport`."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._line = server.new_line()
+        self._link = server.new_link()
         self._unsent = bytearray()
         self._retry_at: float | None = None
 
     def _connected(self) -> bool:
+        """Whether there is a host to send to."""
         raise NotImplementedError
 
     def _plug_in(self) -> None:
-        """The hub has been plugged in, or the door is new."""
+        """Let hosts connect: the hub has been plugged in, or the transport is new."""
 
-    def _plug_out(self) -> None:
-        """The hub has been unplugged: whoever is connected loses the stream."""
+    def _unplug(self) -> None:
+        """Disconnect the host and let none connect: the hub has been unplugged, or the server closes."""
 
     def _send(self, data: bytes) -> int:
-        """Send what the host takes; raise BlockingIOError if nothing, another OSError if it is gone."""
+        """Send what the host accepts; return how many bytes. Raises BlockingIOError if it accepts none now, another
+        OSError if the host is gone."""
         raise NotImplementedError
 
     def _hang_up(self) -> None:
-        """Drop a host that is gone; the door stays open for the next one."""
+        """Drop a host that is gone; another one may connect."""
 
-    def start(self) -> None:
-        self._server.add(self)
+    def close(self) -> None:
+        self._unplug()
 
-    def tend(self, now: float) -> None:
-        if not self._line.is_open(now):
-            self._plug_out()
+    def advance(self, now: float) -> None:
+        if not self._link.is_open(now):
+            self._unplug()
             self._unsent.clear()
             try:
-                self._line.open(now)
+                self._link.open(now)
             except LinkLost:
                 return
             self._plug_in()
-        self._unsent += self._line.read(now)
+        self._unsent += self._link.read(now)
         self._retry_at = None
         if not self._connected():
             self._unsent.clear()
@@ -71,36 +72,37 @@ class _StreamDoor(Door):
             try:
                 del self._unsent[:self._send(bytes(self._unsent))]
             except BlockingIOError:
-                del self._unsent[_UNREAD_LIMIT:]
-                self._retry_at = now + 0.01
+                del self._unsent[_UNREAD_LIMIT_BYTES:]
+                self._retry_at = now + _RETRY_S
                 return
             except OSError:
                 self._unsent.clear()
                 self._hang_up()
 
     def next_event(self) -> float | None:
-        times = [time for time in (self._line.next_event(), self._retry_at) if time is not None]
+        times = [time for time in (self._link.next_event(), self._retry_at) if time is not None]
         return min(times) if times else None
 
     def _received(self, data: bytes, now: float) -> None:
         try:
-            self._line.write(data, now)
+            self._link.write(data, now)
         except LinkLost:
             pass
 
 
-class PtyDoor(_StreamDoor):
-    """A raw pseudo-terminal behind the symbolic link `path`. Raises DoorError.
+class PtyTransport(_HostTransport):
+    """A raw pseudo-terminal that the symbolic link `path` points to. Raises TransportError.
 
-    The hub keeps the terminal open itself, so that hosts may come and go. A link that nobody stands behind is
-    replaced; one of another simulator, or to anything but a terminal, and a file that is not a link are refused.
+    The simulator keeps the terminal open itself, so that hosts may open and close it. A symbolic link that no running
+    simulator uses is replaced. Refused are one that another simulator uses, one to anything but a terminal, and a file
+    that is not a symbolic link.
     """
 
     def __init__(self, server: Server, path: str) -> None:
         super().__init__(server)
         self.path = path
         self._master = self._slave = -1
-        _check_link(path)
+        _check_symlink(path)
         self._plug_in()
 
     def _connected(self) -> bool:
@@ -108,20 +110,20 @@ class PtyDoor(_StreamDoor):
 
     def _plug_in(self) -> None:
         master, slave = os.openpty()
-        # Without this the line discipline would echo, until a host has set its own mode.
+        # Without this the terminal would echo until a host has set its own mode.
         tty.setraw(slave)
         os.set_blocking(master, False)
         try:
             _claim(slave, self.path)
-            _link(os.ttyname(slave), self.path)
+            _make_symlink(os.ttyname(slave), self.path)
         except OSError as error:
             os.close(master)
             os.close(slave)
-            raise DoorError(f'{self.path}: {error.strerror}') from None
+            raise TransportError(f'{self.path}: {error.strerror}') from None
         self._master, self._slave = master, slave
         self._server.watch(master, self._on_readable)
 
-    def _plug_out(self) -> None:
+    def _unplug(self) -> None:
         if self._master < 0:
             return
         name = os.ttyname(self._slave)
@@ -133,9 +135,7 @@ class PtyDoor(_StreamDoor):
             if os.readlink(self.path) == name:
                 os.unlink(self.path)
         except OSError:
-            pass  # somebody has taken it away, or put another in its place
-
-    close = _plug_out
+            pass  # it has been removed, or replaced by something that is not a symbolic link
 
     def _on_readable(self, now: float) -> None:
         try:
@@ -147,15 +147,15 @@ class PtyDoor(_StreamDoor):
         return os.write(self._master, data)
 
 
-def _check_link(path: str) -> None:
+def _check_symlink(path: str) -> None:
     if not os.path.lexists(path):
         return
     if not os.path.islink(path):
-        raise DoorError(f'{path}: exists and is not a symbolic link')
+        raise TransportError(f'{path}: exists and is not a symbolic link')
     target = os.path.join(os.path.dirname(path), os.readlink(path))
     if not target.startswith('/dev/pts/'):
         if os.path.exists(target):
-            raise DoorError(f'{path}: is a link to {target}, which is not a pseudo-terminal')
+            raise TransportError(f'{path}: is a symbolic link to {target}, which is not a pseudo-terminal')
         return
     try:
         terminal = os.open(target, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -164,22 +164,24 @@ def _check_link(path: str) -> None:
     try:
         _claim(terminal, path)
     except OSError:
-        raise DoorError(f'{path}: another simulator stands behind it ({target})') from None
+        raise TransportError(f'{path}: another simulator uses it ({target})') from None
     finally:
         os.close(terminal)
 
 
 def _claim(terminal: int, path: str) -> None:
-    """Mark the terminal as the one behind `path`, as long as this process lives. Raises OSError if another one has.
+    """Mark the terminal as the one that `path` points to, as long as this process lives.
 
-    Tells a link in use from one that was left behind. The number of a terminal is used again, perhaps by a simulator
-    with another link: so each path has a byte of its own to lock. Hosts use flock, which is another lock.
+    Raises OSError if another process has marked it. This tells a symbolic link in use from one that was left behind.
+    The system uses the number of a terminal again, perhaps for a simulator with another path: so each path locks a
+    byte of its own. Hosts use flock, which is independent of this lock.
     """
     byte = zlib.crc32(os.path.realpath(os.path.dirname(path)).encode() + b'/' + os.path.basename(path).encode())
     fcntl.lockf(terminal, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
 
 
-def _link(target: str, path: str) -> None:
+def _make_symlink(target: str, path: str) -> None:
+    """Make the symbolic link, or replace it in one step."""
     directory = tempfile.mkdtemp(prefix='.hub-', dir=os.path.dirname(path) or '.')
     try:
         temporary = os.path.join(directory, 'link')
@@ -193,8 +195,8 @@ def _link(target: str, path: str) -> None:
         os.rmdir(directory)
 
 
-class _SocketDoor(_StreamDoor):
-    """A door whose host is at the other end of a socket."""
+class _SocketTransport(_HostTransport):
+    """A transport whose host is at the other end of a socket."""
 
     _host: socket.socket | None = None
 
@@ -231,10 +233,11 @@ class _SocketDoor(_StreamDoor):
         return self._host.send(data)
 
 
-class TcpDoor(_SocketDoor):
-    """The networked hub: one client at a time, another one is let in and dropped at once. Raises DoorError.
+class TcpTransport(_SocketTransport):
+    """The networked hub: one host at a time; another connection is accepted and closed at once. Raises TransportError.
 
-    With port 0 the system chooses one; `address` is the real one, and stays the same over unplug and plug.
+    With port 0 the system chooses one. `address` is the real one, and it stays the same when the hub is unplugged and
+    plugged in again.
     """
 
     def __init__(self, server: Server, host: str, port: int) -> None:
@@ -249,23 +252,21 @@ class TcpDoor(_SocketDoor):
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
             listener = socket.create_server((host, port), family=family, backlog=4)
         except OSError as error:
-            raise DoorError(f'{_show(self.address)}: {error.strerror}') from None
+            raise TransportError(f'{_show(self.address)}: {error.strerror}') from None
         listener.setblocking(False)
         self._listener = listener
         self.address = (host, listener.getsockname()[1])
         self._server.watch(listener, lambda now: self._accept())
 
-    def _plug_out(self) -> None:
+    def _unplug(self) -> None:
         if self._host is not None:
-            # A reset, not an orderly end: that is how a vanished hub looks to a host that writes.
+            # This makes a reset of it, not an orderly end: a host that writes sees the same when a real hub is gone.
             self._host.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         self._hang_up()
         if self._listener is not None:
             self._server.unwatch(self._listener)
             self._listener.close()
             self._listener = None
-
-    close = _plug_out
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -284,17 +285,20 @@ class TcpDoor(_SocketDoor):
         return _show(self.address)
 
 
-class PairDoor(_SocketDoor):
-    """A door for a host in this process."""
+class SocketPairTransport(_SocketTransport):
+    """A transport for a host in this process."""
 
     _theirs: socket.socket | None = None
 
     def connect(self) -> socket.socket:
-        """The host's end of a new stream. Raises LinkLost while unplugged, BlockingIOError while another is open."""
+        """Connect a host; return its end of the socket pair.
+
+        Raises LinkLost while the hub is unplugged, BlockingIOError while another host is connected.
+        """
         with self._server.lock:
             now = self._server.clock()
-            self.tend(now)
-            if not self._line.is_open(now):
+            self.advance(now)
+            if not self._link.is_open(now):
                 raise LinkLost()
             if self._host is not None:
                 raise BlockingIOError('in use')
@@ -304,16 +308,14 @@ class PairDoor(_SocketDoor):
         return self._theirs
 
     def disconnect(self, theirs: socket.socket) -> None:
-        """The host is about to close the end that `connect` gave it."""
+        """Disconnect the host that has this end. The caller closes the end itself."""
         with self._server.lock:
             if theirs is self._theirs:
                 self._hang_up()
         self._server.wake()
 
-    def _plug_out(self) -> None:
+    def _unplug(self) -> None:
         self._hang_up()
-
-    close = _plug_out
 
 
 def _show(address: tuple[str, int]) -> str:
@@ -322,12 +324,12 @@ def _show(address: tuple[str, int]) -> str:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` or `[ADDRESS]:PORT`. Raises ValueError, whose text says what is accepted."""
+    """Read `HOST:PORT` or `[ADDRESS]:PORT`; return host and port. Raises ValueError that says what is accepted."""
     host, colon, port = text.rpartition(':')
     if host.startswith('[') and host.endswith(']'):
         host = host[1:-1]
     elif ':' in host:
         colon = ''
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f'HOST:PORT with a port from 0 to 65535 is wanted, not {text!r}')
+        raise ValueError(f'the address must be HOST:PORT with a port from 0 to 65535, not {text!r}')
     return host, int(port)
