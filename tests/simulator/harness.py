@@ -131,7 +131,7 @@ class Simulator:
         self.process.communicate()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """End it; return exit code and what stood on standard error."""
+        """End it; return the exit code and the text of standard error."""
         self.control.close()
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -182,7 +182,7 @@ def tcp_host(connection: socket.socket) -> Host:
 
 
 def converse(host: Host, control: Callable[[str], object], transcript: Transcript) -> None:
-    """Run a transcript from its first state on. The hub must be in that state, and its clock must stand still."""
+    """Run a transcript from its first state on. The hub must be in that state, and its clock must be frozen."""
     _, steps = course(transcript)
     marker = b'\x00marker\n'
     for step in steps:

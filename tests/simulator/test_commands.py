@@ -224,7 +224,7 @@ class TestDeviceType:
         hub.power_on(2.0)
         assert report(hub, '<F1GETCONFIG>', 2.0)['Dev Typ'] == 'FB'
 
-    def test_nobody_moves_the_focuser_meanwhile(self, hub: Hub) -> None:
+    def test_the_hand_controller_is_locked_meanwhile(self, hub: Hub) -> None:
         ask(hub, '<F1SCDTFB>')
         with pytest.raises(BadSetting, match='channel 1 is restarting'):
             hub.hand(1, 5, 1.0)

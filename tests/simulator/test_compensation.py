@@ -119,7 +119,7 @@ def test_without_a_usable_temperature_it_waits(hub: Hub, probe: str) -> None:
 
 
 @pytest.mark.parametrize('options', [{'tcomp.1': '1', 'probe.1': '20'}, {'probe.1': '20', 'tcomp.1': '1'}])
-def test_a_hub_that_has_been_compensating_for_a_while_stands_right(options: dict[str, str]) -> None:
+def test_a_hub_that_has_been_compensating_for_a_while_is_at_the_right_position(options: dict[str, str]) -> None:
     hub = Hub({'position.1': '10000', **options})
     assert position(hub, 100.0) == 10000
     hub.set('probe.1', '21', 100.0)
@@ -128,16 +128,16 @@ def test_a_hub_that_has_been_compensating_for_a_while_stands_right(options: dict
 
 def test_a_night_that_cools_down_is_followed_step_by_step(hub: Hub) -> None:
     hub.temperature_ramp(1, 12.0, 8 * 3600.0, 0.0)
-    looks = [float(minute * 60) for minute in range(1, 8 * 60 + 1)]
-    seen = [position(hub, now) for now in looks]
-    for now, counts in zip(looks, seen):
+    times = [float(minute * 60) for minute in range(1, 8 * 60 + 1)]
+    seen = [position(hub, now) for now in times]
+    for now, counts in zip(times, seen):
         law = 10000 - 8 * 86 * now / (8 * 3600)
         assert abs(counts - law) <= 2
     assert seen == sorted(seen, reverse=True)
     assert position(hub, 9 * 3600.0) == 10000 - 8 * 86
 
 
-def test_it_does_not_matter_how_often_somebody_looks(hub: Hub) -> None:
+def test_it_does_not_matter_how_often_the_hub_is_asked(hub: Hub) -> None:
     hub.temperature_ramp(1, 25.0, 100.0, 0.0)
     other = Hub({'position.1': '10000', 'probe.1': '20', 'tcomp.1': '1'})
     other.temperature_ramp(1, 25.0, 100.0, 0.0)
@@ -191,7 +191,7 @@ class TestPowerUp:
         hub.set('probe.1', '16', 100.0)
         assert position(hub, 200.0) == 10000 - 5 * 86
 
-    def test_it_begins_anew_if_not(self, hub: Hub) -> None:
+    def test_it_begins_again_if_not(self, hub: Hub) -> None:
         hub.power_off(1.0)
         hub.set('probe.1', '15', 2.0)
         hub.power_on(3.0)

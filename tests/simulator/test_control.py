@@ -15,7 +15,7 @@ NAME_1 = b'!\nFocusLynx Foc1\n'
 
 
 class Bench:
-    """A hub, one line and its control, at a time that the test sets."""
+    """A hub, one link and its control, at a time that the test sets."""
 
     def __init__(self) -> None:
         self.hub = Hub({'channels': '1,2'})
@@ -86,7 +86,7 @@ def test_cut_where_wanted(bench: Bench) -> None:
     assert bench.ask() == NAME_1[:4]
 
 
-def test_delay_and_drip_are_settings_of_the_line(bench: Bench) -> None:
+def test_delay_and_drip_are_settings_of_the_link(bench: Bench) -> None:
     bench('delay 0.4')
     bench('set drip 0.1')
     assert bench.ask() == b''
@@ -296,13 +296,13 @@ def test_clear_ends_every_fault(bench: Bench) -> None:
     ('delay -1', "delay must be a number from 0 to 600 s, not '-1'"),
     ('position 1 65536', 'position 65536 is beyond max_pos 65535 of channel 1'),
     ('max_pos 1 100', 'max_pos 100 is below the position 32767 or target 32767 of channel 1'),
-    ('get 1.colour', "get: nothing is called '1.colour'"),
-    ('get 1.position.x', "get: nothing is called '1.position.x'"),
+    ('get 1.colour', "get: nothing has the name '1.colour'"),
+    ('get 1.position.x', "get: nothing has the name '1.position.x'"),
     ('help colour', "unknown setting 'colour'"),
     ('say', 'usage: say TEXT'),
-    ('say \\', 'say: TEXT must be of bytes, with'),
-    ('say \u20ac', 'say: TEXT must be of bytes, with'),
-    ('say \\u20ac', 'say: TEXT must be of bytes, with'),
+    ('say \\', 'say: TEXT must be bytes, with'),
+    ('say \u20ac', 'say: TEXT must be bytes, with'),
+    ('say \\u20ac', 'say: TEXT must be bytes, with'),
     ('request', 'usage: request TEXT'),
     ('run-to 1 40000', 'run-to: channel 1 does not move'),
 ])

@@ -243,7 +243,7 @@ class TestUnplug:
         assert link.hub.focusers[1].position == 40000
 
 
-def test_faults_are_shared_by_all_lines_of_a_hub() -> None:
+def test_faults_are_shared_by_all_links_of_a_hub() -> None:
     hub, faults = Hub(), LinkFaults()
     first, second = Link(hub, faults, port=0), Link(hub, faults, port=1)
     faults.mute_next = 1

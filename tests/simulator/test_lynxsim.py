@@ -86,7 +86,7 @@ def test_it_is_a_port_like_any_other(url: str, open_port: OpenPort) -> None:
     port.reset_output_buffer()
     port.reset_input_buffer()
     assert (port.in_waiting, port.read(10)) == (0, b'')
-    # A real line has such settings; this one has no use for them.
+    # A real serial port has such settings; here they have no effect.
     port.baudrate, port.rts, port.dtr = 19200, True, False
     assert (port.cts, port.dsr, port.ri, port.cd) == (True, True, False, True)
     port.close()

@@ -45,7 +45,7 @@ def test_the_position_is_stored_at_the_end_of_a_motion_and_with_a_setter(command
     assert (status['Curr Pos'], status['Targ Pos'], status['IsMoving']) == (f'{stored:06d}', f'{stored:06d}', '0')
 
 
-def test_a_completed_move_is_stored_though_nobody_asks() -> None:
+def test_a_completed_move_is_stored_without_a_request() -> None:
     stored = []
     hub = Hub(on_store=lambda: stored.append(hub.to_state()['channels']['1']['position']))
     ask(hub, '<F1MA033567>')
@@ -105,7 +105,7 @@ class TestHomingType:
         hub.advance(300.0)
         assert (hub.focusers[1].position, hub.focusers[1].tube) == (8000, 8000)
 
-    def test_it_begins_to_home_when_the_power_comes_back_though_nobody_looks(self) -> None:
+    def test_it_begins_to_home_when_the_power_comes_back_without_a_request(self) -> None:
         hub = self.hub()
         hub.power_off(200.0, seconds=2.0)
         # In and back take 10 s each.
@@ -196,7 +196,7 @@ class TestOptions:
         ({'max_pos': '1.5'}, "max_pos must be a whole number from 1 to 999999 counts, not '1.5'"),
         ({'type': 'XX'}, 'type must be one of OA OB'),
         ({'personality': 'vhs'}, 'personality must be one of pre-release rev3 1.0.9 2.0.4'),
-        ({'dhcp': 'maybe'}, "dhcp must be 1 or 0 (on, off, true, false, yes and no will do), not 'maybe'"),
+        ({'dhcp': 'maybe'}, "dhcp must be 1 or 0 (or on, off, true, false, yes, no), not 'maybe'"),
         ({'ma_over_limit': 'x'}, "ma_over_limit must be error or clamp, not 'x'"),
         ({'channels': '3'}, "channels must be 1, 2 or 1,2, or none, not '3'"),
         ({'probe': '800'}, 'probe must be NP, a temperature from -700 to 700 degrees C, or a raw text'),

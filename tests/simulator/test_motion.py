@@ -93,7 +93,7 @@ class TestMove:
         hub.advance(100.0)
         assert (hub.focusers[1].position, hub.focusers[1].moving) == (goal, False)
 
-    def test_a_clock_that_runs_backwards_stands_still(self) -> None:
+    def test_a_clock_that_runs_backwards_changes_nothing(self) -> None:
         hub = Hub()
         ask(hub, '<F1MA040000>', 10.0)
         hub.advance(11.0)

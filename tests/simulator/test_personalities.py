@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulator.harness import ask, report
 from warwick.observatory.focuslynx.simulator import BadSetting, Hub
-from warwick.observatory.focuslynx.simulator.personalities import DEFAULT, PERSONALITIES, completed
+from warwick.observatory.focuslynx.simulator.personalities import DEFAULT_PERSONALITY, PERSONALITIES, completed
 from warwick.observatory.focuslynx.simulator.settings import find, read
 
 ALL = pytest.mark.parametrize('name', PERSONALITIES)
@@ -112,10 +112,10 @@ def test_it_comes_back_after_a_power_cycle_as_it_does(name: str) -> None:
 
 
 def test_the_hub_without_options_is_the_default() -> None:
-    plain, named = Hub(), Hub({'personality': DEFAULT})
+    plain, named = Hub(), Hub({'personality': DEFAULT_PERSONALITY})
     assert plain.to_state() == named.to_state()
     assert plain.truth() == named.truth()
-    assert plain.truth()['personality'] == DEFAULT == '2.0.4'
+    assert plain.truth()['personality'] == DEFAULT_PERSONALITY == '2.0.4'
 
 
 class TestExplicitSettings:

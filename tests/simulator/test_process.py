@@ -97,7 +97,7 @@ class TestCommandLine:
         assert all(command.usage in output for command in CONTROL_COMMANDS.values())
         assert all(f'  {row.name}\n      {row.help}\n' in output for row in PERSONALITIES.values())
 
-    def test_options_reach_the_hub_and_the_line(self, start_pty: StartSimulator) -> None:
+    def test_options_reach_the_hub_and_the_link(self, start_pty: StartSimulator) -> None:
         truth = start_pty('--channels', '1,2', '--max-pos=112000', '--probe.2', '-5.2', '--probe.1', '-@1.6',
                           '--nickname.2', 'North tube', '--sccp-no-set', '1', '--drip', '0.001').control.get()
         assert (truth['1']['position'], truth['2']['probe'], truth['1']['probe']) == (56000, '-5.2', '-@1.6')
@@ -152,7 +152,7 @@ class TestStateFile:
             host.ask(b'<F1SCCP%06d>' % position, b'SET\n')
             assert json.loads(Path(path).read_text())['channels']['1']['position'] == position
 
-    def test_a_completed_move_is_stored_though_nobody_asks(
+    def test_a_completed_move_is_stored_without_a_request(
             self, path: str, start_pty: StartSimulator, open_port: OpenPort) -> None:
         first = start_pty('--state', path, '--speed', '100000')
         serial_host(open_port(first.link)).ask(b'<F1MA001000>', b'M\n')
@@ -194,5 +194,5 @@ class TestStateFile:
             assert host.ask(b'<F1SCCP000005>', b'SET\n') == b'!\nSET\n'
         code, errors = simulator.stop()
         assert code == 0
-        assert errors == (f'state of the hub simulator not stored: {tmp_path}/disk/state.json: '
+        assert errors == (f'cannot store the state of the hub simulator: {tmp_path}/disk/state.json: '
                           'No such file or directory\n')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All transcripts, byte for byte: on the model in simulated time, and through each of the doors."""
+"""All transcripts, byte for byte: on the model in simulated time, and through each transport."""
 from __future__ import annotations
 
 import socket
@@ -46,18 +46,18 @@ def test_the_model_answers_byte_for_byte(transcript: Transcript) -> None:
 
 
 @ALL
-def test_a_plain_line_changes_nothing(transcript: Transcript) -> None:
+def test_a_link_without_faults_changes_nothing(transcript: Transcript) -> None:
     state, steps = course(transcript)
     hub = Hub(STATES[state])
-    line = Link(hub)
-    control = Control(hub, line.faults)
+    link = Link(hub)
+    control = Control(hub, link.faults)
     hub.freeze(0.0)
     for step in steps:
         for command in step.control:
             control.run(command, 0.0)
-        line.write(step.sent, 0.0)
-        assert line.read(0.0) == step.expected
-        assert line.next_event() is None
+        link.write(step.sent, 0.0)
+        assert link.read(0.0) == step.expected
+        assert link.next_event() is None
 
 
 @ALL

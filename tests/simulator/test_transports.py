@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The doors of a real process: pseudo-terminal, TCP, and the socket for faults."""
+"""The transports of a real process, pseudo-terminal and TCP, and its control socket."""
 from __future__ import annotations
 
 import os
@@ -46,7 +46,7 @@ def start_tcp(start: StartSimulator) -> StartSimulator:
 
 
 class TestPseudoTerminal:
-    def test_it_is_raw_before_anybody_has_opened_it(self, start_pty: StartSimulator) -> None:
+    def test_it_is_raw_before_a_host_has_opened_it(self, start_pty: StartSimulator) -> None:
         simulator = start_pty()
         terminal = os.open(simulator.link, os.O_RDWR | os.O_NOCTTY)
         try:
@@ -230,7 +230,7 @@ def _has_ipv6_loopback() -> bool:
     return True
 
 
-class TestBothDoors:
+class TestBothTransports:
     @pytest.fixture
     def hosts(self, start_pty: StartSimulator, open_port: OpenPort) -> Iterator[tuple[Host, Host, Simulator]]:
         simulator = start_pty('--tcp', '127.0.0.1:0')
@@ -251,8 +251,8 @@ class TestBothDoors:
         assert by_tty.read_until(b'1\n') == NAME_1
 
 
-class TestControlDoor:
-    def test_each_line_gets_a_line(self, start_pty: StartSimulator) -> None:
+class TestControlSocket:
+    def test_each_command_gets_one_line(self, start_pty: StartSimulator) -> None:
         simulator = start_pty()
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(DEADLINE_S)
@@ -297,7 +297,7 @@ class TestControlDoor:
         assert (done.returncode, done.stdout, done.stderr) == (code, output, '')
 
 
-class TestLineFaultsOfAProcess:
+class TestLinkFaultsOfAProcess:
     """That the faults of the model also reach a real host, each in its kind."""
 
     def test_a_mute_hub_says_nothing_and_then_goes_on(self, start_pty: StartSimulator, open_port: OpenPort) -> None:

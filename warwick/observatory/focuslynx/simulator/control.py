@@ -131,13 +131,13 @@ def _set(control: Control, now: float, name: str, value: str) -> None:
         control.hub.set(name, value, now)
 
 
-@_command('get', 'everything as it really is, as JSON; or one value, such as 1.position or drip',
+@_command('get', 'the true state as JSON; or one value of it, such as 1.position or drip',
           Argument('NAME', _ANY, optional=True))
 def _get(control: Control, now: float, name: str = '') -> str:
     truth: Any = {**control.hub.truth(), **control.faults.truth(now)}
     for key in name.split('.') if name else ():
         if not isinstance(truth, dict) or key not in truth:
-            raise ControlError(f'get: nothing is called {name!r}; "get" alone shows all')
+            raise ControlError(f'get: nothing has the name {name!r}; "get" alone shows all names')
         truth = truth[key]
     return json.dumps(truth)
 
@@ -164,7 +164,7 @@ def _help(control: Control, now: float, name: str = '') -> str:
 
 # Replies
 
-@_command('mute', 'no reply gets through, though commands are carried out; for so long, or until unmute',
+@_command('mute', 'all replies are lost, but commands are carried out; for SECONDS, or until unmute',
           Argument('SECONDS', _SECONDS, optional=True))
 def _mute(control: Control, now: float, seconds: float | None = None) -> None:
     if seconds is None:
@@ -178,12 +178,12 @@ def _unmute(control: Control, now: float) -> None:
     control.faults.unmute()
 
 
-@_command('mute-next', 'the next N replies are lost; the commands are carried out', Argument('N', _COUNT))
+@_command('mute-next', 'the next N replies are lost, but the commands are carried out', Argument('N', _COUNT))
 def _mute_next(control: Control, now: float, count: int) -> None:
     control.faults.mute_next = count
 
 
-@_command('deaf', 'no request gets through; for so long, or until undeaf', Argument('SECONDS', _SECONDS, optional=True))
+@_command('deaf', 'all requests are lost; for SECONDS, or until undeaf', Argument('SECONDS', _SECONDS, optional=True))
 def _deaf(control: Control, now: float, seconds: float | None = None) -> None:
     if seconds is None:
         control.faults.deafen()
@@ -201,7 +201,7 @@ def _lose_requests(control: Control, now: float, count: int) -> None:
     control.faults.lose_requests = count
 
 
-@_command('garbage', 'the next N replies come with noise in front of the acknowledgement', Argument('N', _COUNT))
+@_command('garbage', 'the next N replies begin with noise, before the acknowledgement', Argument('N', _COUNT))
 def _garbage(control: Control, now: float, count: int) -> None:
     control.faults.garbage = count
 
@@ -211,7 +211,7 @@ def _garble(control: Control, now: float, count: int) -> None:
     control.faults.garble = count
 
 
-@_command('cut', 'the next N replies end after KEEP bytes, or in their middle', Argument('N', _COUNT),
+@_command('cut', 'the next N replies end after KEEP bytes, or after half their bytes', Argument('N', _COUNT),
           Argument('KEEP', Whole(0, 1000, 'bytes'), optional=True))
 def _cut(control: Control, now: float, count: int, keep: int | None = None) -> None:
     control.faults.cut, control.faults.cut_keep = count, keep
@@ -222,18 +222,18 @@ def _double(control: Control, now: float, count: int) -> None:
     control.faults.double = count
 
 
-@_command('say', r'sends a text that nobody has asked for; \n, \r, \t and \xNN are understood',
+@_command('say', r'the hub sends a text without a request; \n, \r, \t and \xNN are understood',
           Argument('TEXT', _ANY, rest=True))
 def _say(control: Control, now: float, text: str) -> None:
     try:
         data = ast.literal_eval("'" + text.replace("'", "\\'") + "'").encode('latin-1')
     except (ValueError, SyntaxError):
-        raise ControlError(f'say: TEXT must be of bytes, with \\n, \\r, \\t, \\xNN and \\\\, not {text!r}') from None
+        raise ControlError(f'say: TEXT must be bytes, with \\n, \\r, \\t, \\xNN and \\\\, not {text!r}') from None
     for link in control.links:
         link.say(data, now)
 
 
-@_command('request', 'has the hub carry out a request as from another program; shows its reply',
+@_command('request', 'the hub carries out a request as from another program; shows the reply',
           Argument('TEXT', Text(re.compile(r'[ -~]+'), 'a request such as <F1SCBE1>'), rest=True))
 def _request(control: Control, now: float, text: str) -> str:
     return json.dumps(control.hub.receive(text.encode('ascii'), now, port=-1).decode('latin-1'))
@@ -241,23 +241,23 @@ def _request(control: Control, now: float, text: str) -> str:
 
 # Plug and power
 
-@_command('unplug', 'pulls the plug; for so long, or until plug', Argument('SECONDS', _SECONDS, optional=True))
+@_command('unplug', 'unplugs the hub; for SECONDS, or until plug', Argument('SECONDS', _SECONDS, optional=True))
 def _unplug(control: Control, now: float, seconds: float | None = None) -> None:
     control.faults.unplug(None if seconds is None else now + seconds)
 
 
-@_command('plug', 'puts the plug in again')
+@_command('plug', 'plugs the hub in again')
 def _plug(control: Control, now: float) -> None:
     control.faults.plug()
 
 
-@_command('power-cycle', 'switches the hub off and on; what it has not stored is gone')
+@_command('power-cycle', 'switches the hub off and on; it loses what it has not stored')
 def _power_cycle(control: Control, now: float) -> None:
     control.hub.power_off(now)
     control.hub.power_on(now)
 
 
-@_command('power-cut', 'switches the hub off; for so long, or until power-on',
+@_command('power-cut', 'switches the hub off; for SECONDS, or until power-on',
           Argument('SECONDS', _SECONDS, optional=True))
 def _power_cut(control: Control, now: float, seconds: float | None = None) -> None:
     control.hub.power_off(now, seconds)
@@ -270,35 +270,35 @@ def _power_on(control: Control, now: float) -> None:
 
 # Mechanics
 
-@_command('jam', 'the motor runs, but the focuser stands: IsMoving stays 1', Argument('CHANNEL', _CHANNEL))
+@_command('jam', 'the motor is driven, but the focuser does not move: IsMoving stays 1', Argument('CHANNEL', _CHANNEL))
 def _jam(control: Control, now: float, channel: int) -> None:
     control.hub.jam(channel, now)
 
 
-@_command('unjam', 'an interrupted motion goes on', Argument('CHANNEL', _CHANNEL))
+@_command('unjam', 'ends a jam; an interrupted motion continues', Argument('CHANNEL', _CHANNEL))
 def _unjam(control: Control, now: float, channel: int) -> None:
     control.hub.unjam(channel, now)
 
 
-@_command('hand', 'somebody moves the focuser by so many counts with the hand controller',
+@_command('hand', 'the hand controller moves the focuser by COUNTS',
           Argument('CHANNEL', _CHANNEL), Argument('COUNTS', Whole(-999999, 999999, 'counts')))
 def _hand(control: Control, now: float, channel: int, counts: int) -> None:
     control.hub.hand(channel, counts, now)
 
 
-@_command('lose-steps', 'the next move ends so many counts short of its target', Argument('CHANNEL', _CHANNEL),
+@_command('lose-steps', 'the next move ends COUNTS before its target', Argument('CHANNEL', _CHANNEL),
           Argument('COUNTS', Whole(0, 999999, 'counts')))
 def _lose_steps(control: Control, now: float, channel: int, counts: int) -> None:
     control.hub.focusers[channel].short_by = counts
 
 
-@_command('slip', 'the draw tube slips inward by so many counts, unseen by the hub', Argument('CHANNEL', _CHANNEL),
+@_command('slip', 'the draw tube slips inward by COUNTS, and the hub does not notice', Argument('CHANNEL', _CHANNEL),
           Argument('COUNTS', Whole(-999999, 999999, 'counts')))
 def _slip(control: Control, now: float, channel: int, counts: int) -> None:
     control.hub.focusers[channel].slip(counts)
 
 
-@_command('temperature-ramp', 'the temperature at the probe changes evenly, to CELSIUS within so many seconds',
+@_command('temperature-ramp', 'the temperature at the probe changes evenly to CELSIUS within SECONDS',
           Argument('CHANNEL', _CHANNEL), Argument('CELSIUS', Number(-700, 700, 'degrees C')),
           Argument('SECONDS', _SECONDS))
 def _temperature_ramp(control: Control, now: float, channel: int, celsius: float, seconds: float) -> None:
@@ -307,17 +307,17 @@ def _temperature_ramp(control: Control, now: float, channel: int, celsius: float
 
 # Time
 
-@_command('freeze', "stops the hub's clock: nothing moves, commands are answered")
+@_command('freeze', "stops the hub's clock: nothing moves, but commands are answered")
 def _freeze(control: Control, now: float) -> None:
     control.hub.freeze(now)
 
 
-@_command('step', "puts the hub's clock forward", Argument('SECONDS', _SECONDS))
+@_command('step', "puts the hub's clock forward by SECONDS", Argument('SECONDS', _SECONDS))
 def _step(control: Control, now: float, seconds: float) -> None:
     control.hub.step(seconds, now)
 
 
-@_command('run-to', 'freezes the clock at the moment the channel reaches a position in its present motion',
+@_command('run-to', 'freezes the clock when the channel reaches the position COUNTS in its present motion',
           Argument('CHANNEL', _CHANNEL), Argument('COUNTS', Whole(0, 999999, 'counts')))
 def _run_to(control: Control, now: float, channel: int, counts: int) -> None:
     try:
@@ -326,13 +326,13 @@ def _run_to(control: Control, now: float, channel: int, counts: int) -> None:
         raise ControlError(f'run-to: {error}') from None
 
 
-@_command('thaw', "lets the hub's clock go on")
+@_command('thaw', "lets the hub's clock continue")
 def _thaw(control: Control, now: float) -> None:
     control.hub.thaw(now)
 
 
-@_command('clear', 'ends all faults: line as new, plugged in, powered, nothing jammed; settings of the line at their '
-          'defaults')
+@_command('clear', 'ends all faults: link without faults, plugged in, powered, nothing jammed; settings of the link at '
+          'their defaults')
 def _clear(control: Control, now: float) -> None:
     control.faults.clear()
     control.hub.power_on(now)

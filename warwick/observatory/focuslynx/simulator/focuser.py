@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One channel of the hub: its motor, its counter and its compensation (docs/protocol.md, motion and compensation).
 
-All positions are counts of the hub; all times are seconds on the hub's own clock, and never run backwards.
+All positions are in counts of the hub. All times are seconds on the hub's own clock, which never runs backwards.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ['Focuser', 'Phase']
 
 
 class Phase(enum.Enum):
-    """What the motor is doing; the wording of docs/protocol.md."""
+    """What the motor is doing, in the words of docs/protocol.md."""
 
     IDLE = 'idle'
     MOVE = 'move'
@@ -35,10 +35,9 @@ _HOMING = (Phase.HOME_IN, Phase.HOME_BACK)
 class Focuser:
     """A focuser as the hub drives it.
 
-    `position` and `target` are what the hub shows as Curr Pos and Targ Pos, `moving` what it shows as IsMoving; they
-    are true for the time of the last `advance`. `tube` is where the draw tube really is, which the hub may be
-    wrong about after a power cut in motion, slipped steps, or an abandoned homing run.
-    `store` is called whenever the memory has changed.
+    `position`, `target` and `moving` are what the hub shows as Curr Pos, Targ Pos and IsMoving, at the time of the last
+    `advance`. `tube` is the true position of the draw tube. The two positions differ after a power cut during a motion,
+    after slipped steps, and after an aborted homing run. `store` is called whenever the memory has changed.
     """
 
     def __init__(self, channel: int, memory: ChannelMemory, mechanics: Mechanics, store: Callable[[], None]) -> None:
@@ -51,7 +50,7 @@ class Focuser:
         self.phase = Phase.IDLE
         self.moving = False
         self.homed = is_homing(memory.type)
-        # HALT clears this working copy of memory.tcomp alone.
+        # A working copy of memory.tcomp: HALT clears this one only.
         self.tc_on = memory.tcomp
         self.jammed = False
         self.short_by = 0
@@ -63,16 +62,16 @@ class Focuser:
         self._wants_start_move = False
         self._back_at: float | None = None
 
-    # What can be seen
+    # What a host and a test can see
 
     @property
     def homing(self) -> bool:
-        """IsHoming."""
+        """What IsHoming shows."""
         return self.phase in _HOMING
 
     @property
     def shows_homed(self) -> bool:
-        """IsHomed, which means something for homing types only."""
+        """What IsHomed shows. It has a meaning for homing types only."""
         if is_homing(self.memory.type):
             return self.homed
         return self.memory.type != 'ZZ' and self.mechanics.syncing_homed
@@ -83,11 +82,11 @@ class Focuser:
 
     @property
     def restarting(self) -> bool:
-        """Whether the channel initialises itself and answers nothing."""
+        """Whether the channel is initialising itself and does not answer."""
         return self._back_at is not None
 
     def next_event(self) -> float | None:
-        """When this channel next does something by itself, None if never."""
+        """When this channel does something by itself next; None if never."""
         times = [self.thermometer.next_at]
         if self._back_at is not None:
             times.append(self._back_at)
@@ -128,7 +127,7 @@ class Focuser:
             self._drive(self._final, time)
         elif self.phase is Phase.HOME_IN:
             if self.mechanics.home_switch_missing:
-                # The tube stands at its inner stop, and the counter has run out.
+                # The tube is at its inner end stop, and the counter has counted down to 0.
                 self._slip = -self.position
                 self._rest()
             else:
@@ -161,7 +160,7 @@ class Focuser:
         self.position = position
 
     def _drive(self, goal: int, time: float, speed: float = 0.0, slow_for: float = 0.0, shown: int = -1) -> None:
-        """Start a leg; the motor needs `start_latency` only if it stands. `shown` is Targ Pos if that differs."""
+        """Start a leg. `start_latency` applies only to a motor at rest. `shown` is Targ Pos if that differs."""
         mechanics = self.mechanics
         self.target = goal if shown < 0 else shown
         self._gear = (speed, slow_for)
@@ -174,10 +173,10 @@ class Focuser:
                        mechanics.low_speed, slow_for)
         self._run(time)
 
-    # Commands; the hub has checked that they may be carried out
+    # Commands. The caller has checked that they are allowed.
 
     def move(self, goal: int, time: float) -> None:
-        """Go to `goal`, from rest or out of another motion, with an overshoot if backlash compensation wants one."""
+        """Move to `goal`, from rest or from another motion, with an overshoot if backlash compensation requires one."""
         if goal == self.position and self.leg is None:
             self.target = goal
             return
@@ -202,15 +201,15 @@ class Focuser:
             self._drive(goal, time, slow_for=mechanics.slow_start)
 
     def hand(self, delta: int, time: float) -> None:
-        """The hand controller moves the focuser by `delta`, as far as the travel allows."""
+        """Move by `delta` as with the hand controller, as far as the travel allows."""
         self.phase = Phase.HAND
         goal = min(max(self.position + delta, 0), self.memory.max_pos)
         self._drive(goal, time, speed=self.mechanics.low_speed)
 
     def home(self, time: float) -> None:
-        """Run in to the switch, then back to the stored position. The counter starts at Max Pos."""
+        """Move in to the home switch, then back to the stored position. The counter starts at Max Pos."""
         top = self.memory.max_pos
-        tube = min(max(self.tube, 0), top)   # a counter shows neither less than 0 nor more than Max Pos
+        tube = min(max(self.tube, 0), top)   # the counter stays from 0 to Max Pos
         self._recount(top)
         self.homed = False
         self.phase = Phase.HOME_IN
@@ -218,7 +217,7 @@ class Focuser:
         self._drive(goal, time, shown=0)
 
     def stop(self, time: float) -> None:
-        """End a relative or another motion where it stands (ERM)."""
+        """Stop a relative move, or any other motion but homing (ERM)."""
         if self.leg is not None:
             self._rest()
             self._note_reference()
@@ -226,19 +225,19 @@ class Focuser:
         self.compensate(time)
 
     def halt(self) -> None:
-        """Stop, whatever is going on, and drop temperature compensation for now (HALT)."""
+        """Stop any motion, and clear the working copy of temperature compensation (HALT)."""
         aborted = self.homing
         self._rest()
         self.tc_on = False
         self._wants_start_move = False
         if aborted:
-            # The counter of an abandoned run means nothing: the position before it stays stored.
+            # The counter of an aborted homing run means nothing: the position before the run stays stored.
             self.homed = False
         else:
             self.save()
 
     def sync(self, position: int) -> None:
-        """Take `position` for the present one (SCCP)."""
+        """Set the present position to `position` (SCCP)."""
         self._recount(position)
         self._rest()
         self._note_reference()
@@ -253,7 +252,7 @@ class Focuser:
         self.save()
 
     def retype(self, device_type: str, max_pos: int, back_at: float) -> None:
-        """Initialise the channel as another type of focuser: the count starts at 0, homing types home at `back_at`."""
+        """Initialise the channel as another type: the counter starts at 0, and a homing type homes at `back_at`."""
         self.memory.type = device_type
         self.memory.max_pos = max_pos
         self._recount(0)
@@ -263,7 +262,7 @@ class Focuser:
         self._back_at = back_at
 
     def save(self) -> None:
-        """Store the position with everything else; never the counter of a homing run."""
+        """Store the memory and the position, but never the position during a homing run."""
         if not self.homing:
             self.memory.position = self.position
         self._store()
@@ -271,23 +270,23 @@ class Focuser:
     # Faults
 
     def jam(self) -> None:
-        """The motor runs, the focuser stands."""
+        """Jam: the hub drives the motor, but the position stays the same."""
         self.jammed = True
 
     def unjam(self, time: float) -> None:
-        """An interrupted motion goes on from where it stands."""
+        """End a jam. An interrupted motion continues from the present position."""
         self.jammed = False
         if self.leg is not None:
             self._drive(self.leg.goal, time, *self._gear, shown=self.target)
 
     def slip(self, counts: int) -> None:
-        """Turn the motor by `counts` without moving the tube: the hub cannot know."""
+        """Let the tube slip inward by `counts`: its position changes, and the hub does not notice."""
         self._slip -= counts
 
     # Power
 
     def power_off(self) -> None:
-        """Everything that is not stored is gone; the tube stands where it stands."""
+        """Lose everything that is not stored. The tube stays where it is."""
         tube = self.tube
         self.position = self.memory.position
         self._slip = tube - self.position
@@ -295,7 +294,7 @@ class Focuser:
         self.short_by = 0
 
     def power_on(self, time: float) -> None:
-        """Syncing types stand at the stored position; homing types start at 0 and home."""
+        """Start: a syncing type is at its stored position; a homing type is at 0 and homes."""
         memory = self.memory
         self.target = self.position
         self.tc_on = memory.tcomp
@@ -314,7 +313,7 @@ class Focuser:
     # Temperature compensation
 
     def set_compensation(self, on: bool, time: float) -> None:
-        """SCTE: switch the working copy and the stored one, and note the reference."""
+        """Switch compensation on or off, now and in the memory, and note the reference (SCTE)."""
         self.tc_on = self.memory.tcomp = on
         if on:
             if self.leg is None:
@@ -324,7 +323,7 @@ class Focuser:
         self.save()
 
     def compensate(self, time: float) -> None:
-        """Correct for the temperature, if compensation is on and nothing else moves the focuser."""
+        """Start a correction for the temperature, if compensation is on and no other motion is under way."""
         if self.tc_on and self.phase in (Phase.IDLE, Phase.TC):
             self._correct(self._compensated(self.position if self.leg is None else self.leg.goal), time)
 
@@ -334,7 +333,7 @@ class Focuser:
             self._drive(goal, time, speed=self.mechanics.compensation_speed)
 
     def _compensated(self, otherwise: int) -> int:
-        """Where the law puts the focuser at the present temperature; `otherwise` without one or without reference."""
+        """The position for the present temperature; `otherwise` without a temperature or without a reference."""
         memory = self.memory
         celsius = self.thermometer.celsius
         if celsius is None or memory.reference_counts < 0:

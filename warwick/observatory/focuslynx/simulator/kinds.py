@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a setting may hold: how its text is read, which values it accepts, and how it says so."""
+"""The kinds of values of the settings: how a text is read, which values are accepted, and the words for them."""
 from __future__ import annotations
 
 import re
@@ -10,7 +10,7 @@ __all__ = ['Choice', 'Flag', 'Kind', 'Number', 'Probe', 'ProbeKind', 'Text', 'Wh
 
 
 class Kind:
-    """One kind of value. `accepts` completes the sentence "accepted is ..."."""
+    """One kind of value. `accepts` says in words which values those are, for help and error texts."""
 
     accepts = ''
 
@@ -19,7 +19,7 @@ class Kind:
         raise NotImplementedError
 
     def check(self, value: object) -> object:
-        """Return a value from JSON as the model wants it. Raises ValueError if it is not of this kind."""
+        """Convert a value from JSON to that of the model. Raises ValueError if it is not of this kind."""
         if not isinstance(value, str):
             raise self.refuse()
         return self.parse(value)
@@ -104,7 +104,7 @@ class WholeList(Kind):
 class Flag(Kind):
     """On or off."""
 
-    accepts = '1 or 0 (on, off, true, false, yes and no will do)'
+    accepts = '1 or 0 (or on, off, true, false, yes, no)'
 
     def parse(self, text: str) -> bool:
         word = text.lower()
@@ -151,7 +151,7 @@ class Text(Kind):
 
 @dataclass(frozen=True)
 class Probe:
-    """What the temperature probe gives: degrees C, a raw text of a defective one, or nothing at all."""
+    """What the temperature probe gives: degrees C, the raw text of a defective probe, or nothing."""
 
     celsius: float | None = None
     raw: str | None = None
@@ -163,7 +163,7 @@ class Probe:
     def render(self) -> str:
         """The text of `Temp(C)`: sign, two digits, point, one digit; `NP` without a probe.
 
-        The tens digit is made by arithmetic, as the hub does it: -161.6 comes out as `-@1.6`.
+        The tens digit is computed as in the hub, whatever the number: -161.6 becomes `-@1.6`.
         """
         if self.raw is not None:
             return self.raw
@@ -180,7 +180,7 @@ class Probe:
 
 
 class ProbeKind(Kind):
-    """`NP`, a temperature, or a text that is neither and is reported as it stands."""
+    """`NP`, a temperature, or any other text, which the hub then reports unchanged."""
 
     accepts = 'NP, a temperature from -700 to 700 degrees C, or a raw text of 1 to 12 printable characters'
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hub: bytes and the time go in, bytes come out. No thread, no clock, no port.
+"""The hub: it is given bytes and the time, and returns bytes. It has no thread, no clock and no port.
 
     hub = Hub()
     hub.receive(b'<F1MA040000>', now=0.0)      # b'!\\nM\\n'
     hub.advance(now=10.0)
     hub.focusers[1].position                   # 40000
 
-`now` is any monotonic time in seconds; nothing but differences matter. An earlier time than the last one counts as the
-last one.
+`now` is any monotonic time in seconds; only differences matter. A time before the last one counts as the last one.
 """
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from .error_replies import NO_WIFI
 from .focuser import Focuser
 from .kinds import Probe
 from .parser import Parser
-from .personalities import DEFAULT, completed
+from .personalities import DEFAULT_PERSONALITY, completed
 from .settings import BadSetting, ChannelMemory, HubMemory, Mechanics, Variants
 
 __all__ = ['Hub']
@@ -30,10 +29,10 @@ __all__ = ['Hub']
 class Hub:
     """A FocusLynx hub with two channels.
 
-    `options` are settings by name (the table in settings.py; `probe.2` for one channel, `probe` for both) with their
-    text; they describe a hub that has been on for a while. `memory` is what `to_state` returned: then the hub is
-    powered on at `now` with that memory, and options that belong to the memory (type, max_pos, position ...) are
-    ignored. Raises BadSetting. `on_store` is called after the hub has stored something, before the reply goes out.
+    `options` has the text of each setting by name (the table in settings.py; `probe.2` for one channel, `probe` for
+    both). They describe a hub that has been on for a while. `memory` is a result of `to_state`: with it, the hub is
+    switched on at `now`, and options that belong to the memory (type, max_pos, position ...) are ignored. `on_store`
+    is called after the hub has stored something, before the reply is returned. Raises BadSetting.
     """
 
     def __init__(self, options: Mapping[str, str] | None = None, memory: Mapping[str, Any] | None = None,
@@ -50,9 +49,9 @@ class Hub:
         self._back_on: float | None = None
         self._time = 0.0
         options = options or {}
-        self.personality = settings.read('personality', options.get('personality', DEFAULT))[2]
+        self.personality = settings.read('personality', options.get('personality', DEFAULT_PERSONALITY))[2]
         self._fit('1')
-        # In the order of the table, both channels before one of them: a special case overrides a general one.
+        # In the order of the table, and settings of both channels before those of one, which override them.
         order = list(settings.SETTINGS)
         chosen = [(settings.read(name, text), name) for name, text in completed(options).items()]
         chosen.sort(key=lambda item: (order.index(item[0][0].name), item[0][1] or 0))
@@ -72,10 +71,10 @@ class Hub:
                 memory.type, memory.position, mechanics.probe = 'ZZ', 0, Probe()
             self.focusers[channel] = Focuser(channel, memory, mechanics, self.store)
 
-    # The interface of the line
+    # For the link
 
     def receive(self, data: bytes, now: float, port: int = 0) -> bytes:
-        """Take bytes from the host at `now`, return the replies. Each port keeps an unfinished command of its own."""
+        """Take bytes from the host at `now`; return the replies. Each port has its own unfinished command."""
         self.advance(now)
         if not self.powered:
             return b''
@@ -99,7 +98,7 @@ class Hub:
                 self._flush()
 
     def next_event(self) -> float | None:
-        """The time at which something will happen by itself: a motor starts or stops, the power comes back."""
+        """When something happens by itself next, such as the start or end of a motion; None if never."""
         if self._frozen is not None:
             return None
         times = [self._back_on] if self._back_on is not None else []
@@ -117,21 +116,21 @@ class Hub:
         return b'!\n' + CHANNEL_COMMANDS.run(text, self, self.focusers[int(target)], self._time)
 
     def _silent(self, target: str) -> bool:
-        """Whether nobody listens: a command before this one may have restarted the hub, or a channel."""
+        """Whether nothing answers: a command just before may have restarted the hub or a channel."""
         if target in ('', 'H') or not self.powered:
             return not self.powered
         return self.focusers[int(target)].restarting or (target == '2' and self.variants.thirdlynx)
 
     def reset_channel(self, channel: int, time: float) -> None:
-        """RESET: the defaults of an unconfigured channel; LED and Wi-Fi belong to the hub and stay."""
+        """Give a channel the defaults of one without a focuser (RESET). LED and Wi-Fi belong to the hub and stay."""
         focuser = self.focusers[channel]
         defaults = ChannelMemory(focuser.memory.type, nickname=f'FocusLynx Foc{channel}')
-        focuser.memory.__dict__.update(defaults.__dict__)
+        focuser.memory = defaults
         focuser.set_compensation(False, time)
         self.retype(focuser, 'ZZ', time)
 
     def retype(self, focuser: Focuser, device_type: str, time: float) -> None:
-        """Initialise a channel. For another type it restarts, or the whole hub does."""
+        """Initialise a channel as this type. If the type changes, the channel restarts, or the whole hub."""
         restarts = device_type != focuser.memory.type
         seconds = self.variants.restart if restarts else 0.0
         focuser.retype(device_type, settings.default_max_pos(device_type), time + seconds)
@@ -144,7 +143,7 @@ class Hub:
     # Memory
 
     def store(self) -> None:
-        """Note that something was stored."""
+        """Note that the memory has changed."""
         self._dirty = True
 
     def _flush(self) -> None:
@@ -219,7 +218,7 @@ class Hub:
             if name in ('probe', 'remote_io') and not starting:
                 focuser.compensate(self._time)
             elif name == 'probe':
-                focuser.place(focuser.position)  # where it has been at this temperature
+                focuser.place(focuser.position)  # notes this temperature as the reference
         elif name == 'type':
             memory.type, memory.max_pos = value, settings.default_max_pos(value)
             focuser.homed = True
@@ -252,7 +251,7 @@ class Hub:
         self._back_on = None if seconds is None else self._time + seconds
 
     def power_on(self, now: float) -> None:
-        """Switch on; homing types home, the others stand where they were stored."""
+        """Switch the hub on. Homing types home; the others are at their stored position."""
         self.advance(now)
         if not self.powered:
             self._power_on(self._time)
@@ -266,7 +265,7 @@ class Hub:
             focuser.power_on(time)
 
     def hand(self, channel: int, counts: int, now: float) -> None:
-        """Move by the hand controller. Does nothing without power; raises BadSetting while homing or restarting."""
+        """Move by the hand controller, if there is power. Raises BadSetting while homing or restarting."""
         self.advance(now)
         focuser = self.focusers[channel]
         if focuser.homing or focuser.restarting:
@@ -276,7 +275,7 @@ class Hub:
         self._flush()
 
     def temperature_ramp(self, channel: int, celsius: float, seconds: float, now: float) -> None:
-        """Let the temperature at a probe change evenly. Raises BadSetting if the probe shows none."""
+        """Change the temperature at a probe evenly. Raises BadSetting if the probe shows no temperature."""
         self.advance(now)
         thermometer = self.focusers[channel].thermometer
         if thermometer.celsius is None:
@@ -284,25 +283,25 @@ class Hub:
         thermometer.go_to(celsius, self._time, seconds)
 
     def jam(self, channel: int, now: float) -> None:
-        """The motor runs, the focuser stands."""
+        """Jam a focuser: the hub drives the motor, but the position stays the same."""
         self.advance(now)
         self.focusers[channel].jam()
 
     def unjam(self, channel: int, now: float) -> None:
-        """Let a jammed focuser go on."""
+        """End a jam. An interrupted motion continues."""
         self.advance(now)
         self.focusers[channel].unjam(self._time)
         self._flush()
 
-    # The hub's own clock, for tests of a running process
+    # The hub's own clock
 
     def freeze(self, now: float) -> None:
-        """Let the time of the hub stand still."""
+        """Stop the hub's clock."""
         self.advance(now)
         self._frozen = self._time
 
     def step(self, seconds: float, now: float) -> None:
-        """Put the hub's clock forward; a frozen one stays frozen at the new time."""
+        """Put the hub's clock forward. A frozen clock stays frozen at the new time."""
         if self._frozen is None:
             self._lag -= seconds
         else:
@@ -310,15 +309,15 @@ class Hub:
         self.advance(now)
 
     def thaw(self, now: float) -> None:
-        """Let the time of the hub go on from where it stood."""
+        """Let the hub's clock continue from the time at which it was frozen."""
         if self._frozen is not None:
             self._lag = now - self._frozen
             self._frozen = None
 
     def run_to(self, channel: int, counts: int, now: float) -> None:
-        """Freeze the clock at the moment at which the channel reaches `counts` in its present motion.
+        """Freeze the hub's clock at the moment when the channel reaches `counts` in its present motion.
 
-        Raises ValueError if it does not get there; then nothing is changed.
+        Raises ValueError, and changes nothing, if the channel does not reach it.
         """
         self.advance(now)
         focuser = self.focusers[channel]
@@ -330,10 +329,10 @@ class Hub:
         self._frozen = time
         self.advance(now)
 
-    # The truth
+    # The true state
 
     def truth(self) -> dict[str, Any]:
-        """Everything that is really so, as JSON values."""
+        """The true state of the hub and its focusers, as JSON values."""
         result: dict[str, Any] = {'powered': self.powered, 'frozen': self._frozen is not None, 'led': self.memory.led,
                                   'personality': self.personality, **dataclasses.asdict(self.variants)}
         for channel, focuser in self.focusers.items():

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The course of one motion in closed form: where the motor stands at any time, without stepping."""
+"""One motion in closed form: the position of the motor at any time, without a simulation in steps."""
 from __future__ import annotations
 
 import math
 
 __all__ = ['Leg']
 
-# Distances are sums of floats: a count that is reached exactly must not be missed by a rounding error.
-_GRAIN = 1e-6
+# In counts. Distances are sums of floats: a rounding error must not hide a count that is reached exactly.
+_ROUNDING_COUNTS = 1e-6
 
 
 class Leg:
-    """Motion from `origin` to `goal` (counts), standing still until `start` (s) and again from `end` on.
+    """Motion from `origin` to `goal` (counts), at rest until `start` (s) and from `end` (s) on.
 
     `ramp` is the time (s) from rest to full speed, and from full speed to rest: the velocity is a trapezoid, or a
-    triangle if the way is too short. With `slow_for` above 0 the first so many seconds are driven at `slow_speed`.
-    Speeds are in counts per second.
+    triangle if the distance is too short. If `slow_for` (s) is above 0, the motion has `slow_speed` for that time
+    first. Speeds are in counts per second.
     """
 
     __slots__ = ('_pieces', '_sign', 'end', 'goal', 'origin', 'start')
@@ -33,7 +33,7 @@ class Leg:
             shape = _trapezoid(distance, speed, ramp)
         else:
             shape = [(distance / speed, speed, speed)]
-        # Each piece: time and distance at its begin, its duration, velocity at its begin, acceleration.
+        # Each piece: time and distance at its start, its duration, velocity at its start, acceleration.
         self._pieces: list[tuple[float, float, float, float, float]] = []
         time, way = 0.0, 0.0
         for duration, first, last in shape:
@@ -56,10 +56,10 @@ class Leg:
                 dt = elapsed - begun
                 way = before + dt * (velocity + acceleration * dt / 2)
                 break
-        return self.origin + self._sign * min(int(way + _GRAIN), abs(self.goal - self.origin))
+        return self.origin + self._sign * min(int(way + _ROUNDING_COUNTS), abs(self.goal - self.origin))
 
     def reaches(self, counts: int) -> float:
-        """The earliest time (s) at which the position is `counts`. Raises ValueError if it is not on the way."""
+        """The earliest time (s) at which the position is `counts`. Raises ValueError if it is never reached."""
         if not min(self.origin, self.goal) <= counts <= max(self.origin, self.goal):
             raise ValueError(f'{counts} is not between {self.origin} and {self.goal}')
         wanted = abs(counts - self.origin)

@@ -9,13 +9,13 @@ from .error_replies import TOO_LONG, UNKNOWN_COMMAND
 
 __all__ = ['Parser']
 
-_LONGEST_TEXT = 21
+_MAX_TEXT_BYTES = 21
 _WHOLE = re.compile(rb'<F([12H])([^<>\r\n]{0,21})>')
 _CR, _LF, _LT, _GT, _F = b'\r\n<>F'
 
 
 class Parser:
-    """One per port, since each port has its own unfinished command."""
+    """Finds commands in a stream of bytes. Each port has its own parser, with its own unfinished command."""
 
     _IDLE, _GOT_LT, _GOT_F, _TEXT = range(4)
 
@@ -26,11 +26,12 @@ class Parser:
 
     def feed(self, data: bytes, execute: Callable[[str, str], bytes],
              silent: Callable[[str], bool] = lambda target: False) -> bytes:
-        """Return the replies to all that `data` completes; `execute(target, text)` carries out one command.
+        """Return the replies to all commands that `data` completes. `execute(target, text)` carries out one command.
 
-        `silent(target)` says that errors of this target, or of none (''), get no reply at the moment.
+        `silent(target)` says whether errors of this target, or of no target (''), get no reply now.
         """
-        # Nearly always it is one whole request, which means the same in every state; a night has many thousands.
+        # Nearly always `data` is one whole command, which has the same effect in every state. This saves much time in
+        # tests with many thousand commands.
         whole = _WHOLE.fullmatch(data)
         if whole:
             self._state = self._IDLE
@@ -47,7 +48,7 @@ class Parser:
                     replies.append(execute(chr(self._target), self._text.decode('latin-1')))
                 else:
                     self._text.append(byte)
-                    if len(self._text) > _LONGEST_TEXT:
+                    if len(self._text) > _MAX_TEXT_BYTES:
                         self._state = self._IDLE
                         if not silent(chr(self._target)):
                             replies.append(TOO_LONG)

@@ -13,7 +13,7 @@ Fields = Iterable[tuple[str, object]]
 
 
 def _block(header: str, fields: Fields) -> bytes:
-    # Keys have eight characters at least, and the value begins at offset 11; an empty one leaves a space behind.
+    # Keys have at least eight characters, and the value begins at offset 11. An empty value leaves a space at the end.
     lines = [header]
     lines.extend([f'{key:8} = {value}' for key, value in fields])
     lines.append('END\n')
@@ -25,7 +25,7 @@ def status(focuser: Focuser, variants: Variants) -> bytes:
     mechanics = focuser.mechanics
     probe = focuser.thermometer.attached
     reverse = '' if variants.no_reverse_line else f'Reverse  = {focuser.memory.reverse:d}\n'
-    # Written out, because hosts ask for nothing else most of the time.
+    # Written out for speed: hosts ask for this report most of the time.
     header = 'STATUS' if variants.bare_status_header else f'STATUS{focuser.channel}'
     return (f'{header}\n'
             f'Temp(C)  = {mechanics.probe.render() if probe else "NP"}\n'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state file: what the hub keeps over a power cycle, so that stopping and starting the simulator is one."""
+"""The state file: what the hub keeps over a power cycle, kept while the simulator does not run."""
 from __future__ import annotations
 
 import json
@@ -19,18 +19,18 @@ _log = logging.getLogger(__name__)
 
 
 class StateError(Exception):
-    """The file cannot be read or written, or holds something else. Its text is one line that names the file."""
+    """The file cannot be read or written, or is no state file. The text is one line that names the file."""
 
 
 class StateFile:
-    """One JSON file, replaced as a whole at every change: a kill at any moment leaves the old or the new one."""
+    """A JSON file that every change replaces in one step: a kill at any moment leaves the old file or the new one."""
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
         self._failed = False
 
     def load(self) -> dict[str, Any] | None:
-        """The memory of the hub, or None if there is no file yet. Raises StateError."""
+        """Return the memory of the hub, or None if there is no file yet. Raises StateError."""
         try:
             with open(self.path, encoding='utf-8') as file:
                 content = json.load(file)
@@ -59,18 +59,18 @@ class StateFile:
             raise StateError(f'{self.path}: {error.strerror}') from None
 
     def keep(self, hub: Hub) -> None:
-        """Save the memory of a running hub; a failure is logged once, and the hub runs on."""
+        """Save the memory of a running hub. A failure is logged once, and the hub keeps running."""
         try:
             self.save(hub.to_state())
             self._failed = False
         except StateError as error:
             if not self._failed:
-                _log.error('state of the hub simulator not stored: %s', error)
+                _log.error('cannot store the state of the hub simulator: %s', error)
             self._failed = True
 
 
 def hub_with_state(options: Mapping[str, str], path: str | None, now: float) -> Hub:
-    """A hub that keeps its memory in the file, if there is a path. Raises BadSetting and StateError."""
+    """Make a hub. If there is a path, its memory is kept in that file. Raises BadSetting and StateError."""
     if path is None:
         return Hub(options, now=now)
     store = StateFile(path)
@@ -80,7 +80,7 @@ def hub_with_state(options: Mapping[str, str], path: str | None, now: float) -> 
     except BadSetting as error:
         if memory is None:
             raise
-        Hub(options)  # an option to blame is named as such
+        Hub(options)  # if an option is wrong, this raises the error that names it
         raise StateError(f'{store.path}: {error}') from None
     store.save(hub.to_state())
     hub.on_store = lambda: store.keep(hub)

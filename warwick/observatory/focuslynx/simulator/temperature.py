@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The temperature probe of a channel, and the weather at it."""
+"""The temperature probe of a channel, and the temperature around it."""
 from __future__ import annotations
 
 import math
@@ -13,9 +13,9 @@ _STEP_C = 0.01
 
 
 class Thermometer:
-    """Reads the probe of `mechanics`, which may be on its way from one temperature to another.
+    """Reads the probe of `mechanics`, whose temperature may be constant or on a ramp.
 
-    On such a way the temperature changes evenly in small steps, whether or not the hub has power to see it.
+    On a ramp the temperature changes evenly in small steps, whether the hub has power or not.
     """
 
     def __init__(self, mechanics: Mechanics) -> None:
@@ -26,7 +26,7 @@ class Thermometer:
 
     @property
     def attached(self) -> bool:
-        """TmpProbe. The in/out remote uses the same jack."""
+        """What TmpProbe shows. The in/out remote uses the jack of the probe."""
         return self._mechanics.probe.present and not self._mechanics.remote_io
 
     @property
@@ -36,17 +36,17 @@ class Thermometer:
 
     @property
     def next_at(self) -> float:
-        """When (s) the temperature changes by itself; never, if it stays."""
+        """When (s) the ramp changes the temperature next; infinity without a ramp."""
         if self._taken == self._steps:
             return math.inf
         return self._start + (self._end - self._start) * (self._taken + 1) / self._steps
 
     def stay(self) -> None:
-        """Keep the temperature of this moment."""
+        """End the ramp at the present temperature."""
         self._steps = self._taken = 0
 
     def go_to(self, celsius: float, time: float, seconds: float) -> None:
-        """Change evenly to a temperature, between `time` and so many seconds later. The probe must show one now."""
+        """Change evenly to `celsius`, from `time` (s) on for `seconds`. The probe must show a temperature now."""
         assert self._mechanics.probe.celsius is not None
         self._origin, self._goal = self._mechanics.probe.celsius, celsius
         self._start, self._end = time, time + seconds
