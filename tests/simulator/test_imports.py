@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the simulator may lean on: nothing of the driver, and little of anything else."""
+"""What the simulator may import: nothing of the driver, and little of anything else."""
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.simulator.harness import MODULE, ROOT
 
 PACKAGE = ROOT / 'warwick/observatory/focuslynx/simulator'
 MODULES = sorted(PACKAGE.glob('*.py'))
-# Only these may look at a clock, wait or touch anything outside.
+# Only these may read a clock, wait, or use files and ports.
 EDGES = {'__main__', 'client', 'transports', 'protocol_lynxsim', 'server', 'state'}
 
 
@@ -23,8 +24,9 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # One dot is a neighbour, two would be the driver.
-            found.add('.' * node.level + (node.module or ''))
+            # One dot is the simulator, two would be the driver.
+            dots = '.' * node.level
+            found |= {dots + node.module} if node.module else {dots + alias.name for alias in node.names}
     return found
 
 
@@ -38,6 +40,11 @@ def test_no_module_imports_the_driver(path: Path) -> None:
 def test_the_model_has_no_clock_no_thread_and_no_port(path: Path) -> None:
     forbidden = {'time', 'threading', 'socket', 'select', 'selectors', 'os', 'serial', 'logging', 'datetime'}
     assert imports(path) & (forbidden | {f'.{edge}' for edge in EDGES}) == set()
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {path.stem: {name[1:] for name in imports(path) if name.startswith('.')} for path in MODULES}
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_the_process_needs_neither_pyserial_nor_the_driver() -> None:

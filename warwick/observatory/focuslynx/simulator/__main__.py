@@ -68,8 +68,7 @@ def _serve(arguments: list[str]) -> int:
     faults = LinkFaults()
     try:
         address = None if tcp is None else parse_address(tcp)
-        for name in [name for name in options if SETTINGS[name.partition('.')[0]].scope == 'link']:
-            faults.set(name, options.pop(name))
+        faults.take_settings(options)
         hub = hub_with_state(options, state, time.monotonic())
     except (BadSetting, ValueError) as error:
         parser.error(str(error))

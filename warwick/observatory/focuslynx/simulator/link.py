@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .model import Hub
-from .settings import LinkSettings, read
+from .settings import LinkSettings, find, read
 
 __all__ = ['BYTE_S', 'Link', 'LinkFaults', 'LinkLost']
 
@@ -22,8 +22,7 @@ __all__ = ['BYTE_S', 'Link', 'LinkFaults', 'LinkLost']
 BYTE_S = 10 / 115200
 # A USB adapter delivers bytes once per frame, so a host gains nothing from reading more often.
 _USB_FRAME_S = 0.001
-# In bytes.
-_ROUNDING = 1e-6
+_ROUNDING_BYTES = 1e-6
 
 
 class LinkLost(OSError):
@@ -106,6 +105,11 @@ class LinkFaults:
         if row.name == 'seed':
             self.random.seed(value)
 
+    def take_settings(self, options: dict[str, str]) -> None:
+        """Apply those of `options` that are settings of the link, and remove them. Raises BadSetting."""
+        for name in [name for name in options if find(name)[0].scope == 'link']:
+            self.set(name, options.pop(name))
+
     def truth(self, now: float) -> dict[str, Any]:
         """All faults and settings as JSON values."""
         counters = ('mute_next', 'lose_requests', 'garbage', 'garble', 'cut', 'double')
@@ -154,7 +158,7 @@ class _BytesUnderway:
             return b''
         if self.spacing:
             # `now` may be the exact time that `next_event` gave: a rounding error must not hold back that byte.
-            count = min(len(self.data), int((now - self.due) / self.spacing + _ROUNDING) + 1)
+            count = min(len(self.data), int((now - self.due) / self.spacing + _ROUNDING_BYTES) + 1)
         else:
             count = len(self.data)
         piece = self.data[self.arrived:count]

@@ -60,8 +60,7 @@ def _make_hub(url: str, options: dict[str, str], state: str | None) -> tuple[Hub
     """Make a hub with these options, and the faults of its links. Raises SerialException."""
     faults = LinkFaults()
     try:
-        for name in [name for name in options if SETTINGS.get(name) and SETTINGS[name].scope == 'link']:
-            faults.set(name, options.pop(name))
+        faults.take_settings(options)
         return hub_with_state(options, state, time.monotonic()), faults
     except (BadSetting, StateError) as error:
         raise SerialException(f'{url}: {error}') from None
