@@ -27,7 +27,7 @@ from warwick.observatory.focuslynx.client.commands import COMMANDS, Command  # n
 from warwick.observatory.focuslynx.client.help import exit_codes  # noqa: E402
 from warwick.observatory.focuslynx.config import SCHEMA  # noqa: E402
 from warwick.observatory.focuslynx.daemon import main as daemon_cli  # noqa: E402
-from warwick.observatory.focuslynx.hub_settings import SETTINGS, HubSetting  # noqa: E402
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, HubSetting  # noqa: E402
 
 FOCUS = {
     'DESCRIPTION': [
@@ -184,9 +184,9 @@ def manual_of_focus() -> str:
         body.append(f'.SH {group.upper()} COMMANDS')
         body += listed((synopsis(c.name, c.synopsis[len(c.name):].strip()), _explained(c))
                        for c in COMMANDS if c.group == group)
-    body.append('.SH SETTINGS')
+    body.append('.SH HUB_SETTINGS')
     body += wrapped('These are the settings of `focus configure`. The hub keeps them, over a power cut too.')
-    body += listed((synopsis(key), _of_setting(setting)) for key, setting in SETTINGS.items())
+    body += listed((synopsis(key), _of_setting(setting)) for key, setting in HUB_SETTINGS.items())
     body.append('.SH EXIT STATUS')
     codes: dict[int, list[str]] = {}
     for command in COMMANDS:

@@ -42,10 +42,10 @@ REMEDIES: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
     (('set', '1', '9'), 5, {'status_1': 0, 'error_1': 'not connected'},
      'channel 1: OFFLINE (not connected); to connect the daemon to the hub: focus init'),
     (('set', '1', '9'), 5, UNHOMED, f'channel 1: ERROR ({UNHOMED["error_1"]}); to home it: focus home 1'),
-    (('set', '1', '9'), 5, {'status_1': 2, 'error_1': COMPENSATING.interfering[0]},
+    (('set', '1', '9'), 5, {'status_1': 2, 'error_1': COMPENSATING.self_moving_settings[0]},
      'channel 1: ERROR (temperature compensation is on: TComp ON = 1); to switch it off: '
      'focus configure 1 temperature_compensation off'),
-    (('init',), 1, {'status_1': 2, 'error_1': '; '.join(COMPENSATING.interfering)},
+    (('init',), 1, {'status_1': 2, 'error_1': '; '.join(COMPENSATING.self_moving_settings)},
      'channel 1: ERROR (temperature compensation is on: TComp ON = 1; temperature compensation at power-up is on: '
      'TC@Start = 1; backlash compensation is on: BLC En = 1); channel 2: DISCONNECTED; to switch it off: '
      'focus configure 1 temperature_compensation off, focus configure 1 compensation_at_start off, '

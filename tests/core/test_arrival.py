@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from warwick.observatory.focuslynx.core.arrival import EXTRA_LOOKS, REMEMBERED_MOVES, Arrival, History
+from warwick.observatory.focuslynx.core.arrival import EXTRA_POLLS, REMEMBERED_MOVES, Arrival, History
 
 RHYTHM_S = 0.5
 LOOK_S = 0.017   # what a look costs on the wire
@@ -61,7 +61,7 @@ def follow(history: History, motor: Motor, distance: int) -> tuple[float, int]:
     looks = 0
     now = 100.0
     while True:
-        now = max(now, arrival.next_look)
+        now = max(now, arrival.next_poll)
         looks += 1
         assert looks < 10000
         part = motor(now - 100.0)
@@ -87,7 +87,7 @@ def test_the_end_is_seen_within_the_rhythm_however_the_motor_runs(kind: str, dis
     for _ in range(20):
         late_s, looks = follow(history, motor, distance)
         assert late_s <= RHYTHM_S + LOOK_S
-        assert looks <= end_of(motor) / RHYTHM_S + 1 + EXTRA_LOOKS
+        assert looks <= end_of(motor) / RHYTHM_S + 1 + EXTRA_POLLS
 
 
 @pytest.mark.parametrize('distance', [1, 100, 200, 1000, 5000, 60000])
@@ -146,7 +146,7 @@ def test_a_motor_whose_speed_has_changed_costs_a_look_and_is_learnt_anew(factor:
         follow(history, steady(3.0), 3000)
     late_s, looks = follow(history, steady(3.0 * factor), 3000)
     assert late_s <= RHYTHM_S + LOOK_S
-    assert looks <= 3.0 * factor / RHYTHM_S + 1 + EXTRA_LOOKS
+    assert looks <= 3.0 * factor / RHYTHM_S + 1 + EXTRA_POLLS
     lates = [follow(history, steady(3.0 * factor), 3000)[0] for _ in range(10)]
     assert min(lates) <= 0.02
 
@@ -156,10 +156,10 @@ def test_a_jammed_focuser_is_looked_at_in_the_regular_rhythm() -> None:
     looks = []
     now = 0.0
     while now < 60:
-        now = arrival.next_look
+        now = arrival.next_poll
         looks.append(now)
         arrival.seen(now, min(int(now * 1000), 2500))
-    assert len(looks) <= 60 / RHYTHM_S + 1 + EXTRA_LOOKS
+    assert len(looks) <= 60 / RHYTHM_S + 1 + EXTRA_POLLS
     assert max(b - a for a, b in zip(looks, looks[1:])) <= RHYTHM_S + 1e-9
 
 
@@ -178,14 +178,14 @@ def test_an_overshoot_for_backlash_is_seen_to_end_soon_once_it_is_known() -> Non
     lates = []
     for _ in range(8):
         arrival = Arrival(history, RHYTHM_S, 100.0, 0, 2000)
-        looks, now = 1, arrival.next_look
+        looks, now = 1, arrival.next_poll
         while now < 102.12:
             arrival.seen(now, int(motor(now - 100.0) * 2000))
-            now = max(now + LOOK_S, arrival.next_look)
+            now = max(now + LOOK_S, arrival.next_poll)
             looks += 1
         arrival.arrived(now)
         lates.append(now - 102.12)
-        assert looks <= 2.12 / RHYTHM_S + 1 + EXTRA_LOOKS
+        assert looks <= 2.12 / RHYTHM_S + 1 + EXTRA_POLLS
     assert lates[0] <= RHYTHM_S
     assert lates[-1] <= 0.02
 
@@ -196,12 +196,12 @@ def test_a_focuser_that_is_sent_elsewhere_and_back_is_looked_at_within_the_rhyth
         return t / 3.0 if t < 1.5 else 0.5 - (t - 1.5) / 3.0 if t < 2.5 else (t - 2.0) / 3.0 if t < 5.0 else 1.0
 
     arrival = Arrival(History(), RHYTHM_S, 100.0, 0, 3000)
-    looks = [arrival.next_look]
+    looks = [arrival.next_poll]
     while looks[-1] < 105.0:
         arrival.seen(looks[-1], int(motor(looks[-1] - 100.0) * 3000))
-        looks.append(max(looks[-1] + LOOK_S, arrival.next_look))
+        looks.append(max(looks[-1] + LOOK_S, arrival.next_poll))
     assert max(b - a for a, b in zip(looks, looks[1:])) <= RHYTHM_S + 1e-9
-    assert len(looks) <= 5.0 / RHYTHM_S + 1 + EXTRA_LOOKS
+    assert len(looks) <= 5.0 / RHYTHM_S + 1 + EXTRA_POLLS
     assert looks[-1] <= 105.0 + RHYTHM_S
 
 

@@ -23,8 +23,8 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.core.configure import present
-from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value, find
+from warwick.observatory.focuslynx.core.reports import setting_value
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, Value, find
 
 
 def change(key: str, value: object, channel: int = 1) -> Configure:
@@ -35,8 +35,8 @@ def shown_value(world: World, key: str, channel: int = 1) -> Value | None:
     reports = world.view(channel).reports
     assert reports is not None
     report: Any = {'config': reports.config, 'compensation': reports.compensation,
-                   'status': reports.status}[SETTINGS[key].shown_by]
-    return present(key, report)
+                   'status': reports.status}[HUB_SETTINGS[key].shown_by]
+    return setting_value(key, report)
 
 
 VALUES: dict[str, tuple[object, bytes]] = {
@@ -58,7 +58,7 @@ VALUES: dict[str, tuple[object, bytes]] = {
 
 
 def test_every_setting_is_tried_here() -> None:
-    assert list(VALUES) == list(SETTINGS)
+    assert list(VALUES) == list(HUB_SETTINGS)
 
 
 @pytest.mark.parametrize('key', VALUES)
@@ -72,14 +72,14 @@ def test_a_setting_is_changed_and_read_back(key: str) -> None:
     assert world.logged(f'channel 1: {key} = ')
 
 
-@pytest.mark.parametrize('key', [key for key in VALUES if not SETTINGS[key].dangerous])
+@pytest.mark.parametrize('key', [key for key in VALUES if not HUB_SETTINGS[key].dangerous])
 @pytest.mark.parametrize('fault', ['mute_next', 'lose_requests', 'garble', 'cut'])
 def test_a_change_whose_answer_was_spoilt_is_settled_by_reading_back(key: str, fault: str) -> None:
     value, wire = VALUES[key]
     world = World().connected()
     caller = world.ask(change(key, value))
     world.until(lambda: bool(world.requests(b'GETSTATUS', caller.at)))
-    world.until(lambda: world.core._traffic.exchange is None or world.sent[-1][1] == wire)
+    world.until(lambda: not world.core.is_waiting or world.sent[-1][1] == wire)
     setattr(world.faults, fault, 1)
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.DONE
@@ -164,8 +164,8 @@ def test_a_stop_goes_out_while_a_setting_is_being_changed() -> None:
 def test_an_inquiry_reads_the_hub_and_what_newer_firmware_shows() -> None:
     world = World(hub={'firmware': '2.3.9', 'tempin': '1,2,3,4,-5', 'step_size': '77'}).connected()
     assert world.do(QueryHub()) is Outcome.DONE
-    assert world.core.hub is not None
-    assert world.core.hub.firmware == '2.3.9'
+    assert world.core.info is not None
+    assert world.core.info.firmware == '2.3.9'
     reports = world.view(1).reports
     assert reports is not None and reports.compensation is not None
     assert (reports.compensation.intercepts, reports.compensation.step_size) == ((1, 2, 3, 4, -5), 77)
@@ -174,8 +174,8 @@ def test_an_inquiry_reads_the_hub_and_what_newer_firmware_shows() -> None:
 def test_an_inquiry_of_older_firmware_leaves_out_what_it_does_not_know() -> None:
     world = World(hub={'no_gettci': '1', 'no_dhcp_line': '1'}).connected()
     assert world.do(QueryHub()) is Outcome.DONE
-    assert world.core.hub is not None
-    assert world.core.hub.dhcp is None
+    assert world.core.info is not None
+    assert world.core.info.dhcp is None
     reports = world.view(1).reports
     assert reports is not None and reports.compensation is None
 
@@ -227,7 +227,7 @@ def test_an_inquiry_that_a_stop_goes_before_is_answered_in_full() -> None:
     world.after(1.2, lambda: setattr(world.faults.settings, 'delay', 0.0))
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.DONE
-    assert world.core.hub is not None
+    assert world.core.info is not None
 
 
 def test_a_failed_inquiry_is_not_taken_for_a_fresh_one() -> None:
@@ -388,9 +388,9 @@ def test_an_inquiry_reads_the_settings_anew() -> None:
 def test_what_a_hub_has_told_is_forgotten_with_the_connection() -> None:
     world = World().connected()
     world.do(QueryHub())
-    assert world.core.hub is not None
+    assert world.core.info is not None
     world.do(Disconnect())
-    assert world.core.hub is None
+    assert world.core.info is None
 
 
 def spoil_status(world: World, old: bytes, new: bytes, times: int) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from tests.core.world import SETTINGS, World
 from warwick.observatory.focuslynx.constants import FocuserStatus
-from warwick.observatory.focuslynx.core.commands import Connect, MoveFocuser, Outcome, QueryHub
-from warwick.observatory.focuslynx.core.exchange import Exchange, Owed
+from warwick.observatory.focuslynx.core.commands import Connect, Effects, MoveFocuser, Outcome, QueryHub
+from warwick.observatory.focuslynx.core.exchange import Exchange, LateReplies
+from warwick.observatory.focuslynx.core.hub_query import HubQuery
 from warwick.observatory.focuslynx.core.reports import GetStatus
 from warwick.observatory.focuslynx.simulator.model import Hub
 
@@ -129,26 +130,14 @@ def test_a_late_report_that_does_not_name_its_channel_is_not_taken_for_that_of_t
 
 
 def test_a_reply_is_owed_for_as_long_as_bytes_of_others_come() -> None:
-    owed = Owed()
-    owed.add(Exchange(GetStatus(1), False, 0.0, 1.0), 1.0)
+    late = LateReplies()
+    late.add(Exchange(HubQuery(Effects()), GetStatus(1), False, 0.0, 1.0), 1.0)
     for now in range(1, 30):
-        owed.put_off(now)
-        owed.expire(now + 0.5)
-        assert owed
-    owed.expire(40.0)
-    assert not owed
-
-
-def test_a_command_does_not_wait_for_the_slow_pace_at_which_a_silent_channel_is_asked() -> None:
-    world = World(replace(SHORT, idle_loop_delay_s=300.0)).connected()
-    world.run(100)
-    world.hub.variants.thirdlynx = True
-    world.do(QueryHub())
-    world.hub.variants.thirdlynx = False
-    world.run(10)
-    assert world.core._channels[2].failures > 3
-    assert world.view(2).status == FocuserStatus.Idle
-    assert world.do(MoveFocuser(2, 300)) is Outcome.DONE
+        late.put_off(now)
+        late.expire(now + 0.5)
+        assert late
+    late.expire(40.0)
+    assert not late
 
 
 def test_a_hub_that_always_takes_its_time_is_served() -> None:

@@ -82,7 +82,7 @@ def test_homing_whose_answer_was_spoilt_is_not_begun_twice(fault: str) -> None:
     world = World(hub=OE).connected()
     homing = world.ask(Home(1))
     world.until(lambda: bool(world.requests(b'GETSTATUS')))
-    world.until(lambda: world.core._traffic.exchange is None or b'HOME' in world.sent[-1][1])
+    world.until(lambda: not world.core.is_waiting or b'HOME' in world.sent[-1][1])
     setattr(world.faults, fault, 1)
     world.until(lambda: homing.outcome is not None)
     assert homing.outcome is Outcome.DONE
@@ -146,7 +146,7 @@ def test_one_wrong_digit_does_not_make_a_home_known() -> None:
     world.until(lambda: world.sent[-1][1] == b'<F1GETSTATUS>' and world.sent[-1][0] == world.now)
     world.hub.focusers[1].homed = True
     world.run(0.0001)
-    world.until(lambda: world.core._traffic.exchange is None or world.sent[-1][0] == world.now)
+    world.until(lambda: not world.core.is_waiting or world.sent[-1][0] == world.now)
     world.hub.focusers[1].homed = False
     world.run(1)
     assert world.view(1).status == FocuserStatus.Error

@@ -21,7 +21,7 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, Value
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 
 IDLE = FocuserStatus.Idle
@@ -126,7 +126,7 @@ def test_a_stop_of_a_channel_that_is_not_there_does_not_keep_the_other_one_from_
         assert world.view(1).status == IDLE
     assert world.do(MoveFocuser(1, 1000)) is Outcome.DONE
     assert world.do(QueryHub()) is Outcome.DONE
-    assert world.core.hub is not None
+    assert world.core.info is not None
 
 
 def test_a_stop_of_a_channel_that_has_died_does_not_keep_the_other_one_from_its_work() -> None:
@@ -261,7 +261,7 @@ def test_idleness_leaves_nothing_in_the_log(world: World, kind: Kind) -> None:
 def test_the_hub_and_its_channels_tell_what_they_can(
         world: World, name: str, kind: Kind) -> None:
     assert world.do(QueryHub()) is Outcome.DONE
-    hub = world.core.hub
+    hub = world.core.info
     assert hub is not None and hub.firmware == world.hub.variants.firmware
     assert (hub.wired_ip is None) is (name == 'thirdlynx')
     reports = world.view(1).reports
@@ -274,7 +274,7 @@ def test_the_hub_and_its_channels_tell_what_they_can(
     ('nickname', 'West'), ('backlash_steps', 7), ('coefficient_d', -92), ('led', 5), ('reverse', True),
     ('step_size', 250), ('intercept_b', -1000), ('max_position', 65000)])
 def test_a_setting_is_changed_if_the_firmware_can(world: World, kind: Kind, key: str, value: Value) -> None:
-    outcome = world.do(Configure(1, SETTINGS[key], value))
+    outcome = world.do(Configure(1, HUB_SETTINGS[key], value))
     if key in kind.unknown or (key == 'max_position' and kind.homes):
         assert outcome is Outcome.FAILED
         assert 'ER=' in (world.view(1).failure or '')
@@ -290,7 +290,7 @@ def test_another_device_type_is_set_though_the_hub_restarts_for_it(
     world.hub.set('type.1', 'SB', world.now)
     world.hub.set('restarts', restarts, world.now)
     world.run(20)
-    assert world.do(Configure(1, SETTINGS['device_type'], device_type)) is Outcome.DONE
+    assert world.do(Configure(1, HUB_SETTINGS['device_type'], device_type)) is Outcome.DONE
     world.run(120)
     assert world.view(1).device_type == device_type
     for channel in kind.channels:

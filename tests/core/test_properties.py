@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.core.world import World
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.core.commands import MoveFocuser, Outcome
+from warwick.observatory.focuslynx.core.reply_parser import ReplyParser
 from warwick.observatory.focuslynx.core.reports import ConfigReport, GetConfig, GetStatus, StatusReport
 from warwick.observatory.focuslynx.core.requests import (
     MAX_COUNTS,
@@ -23,7 +24,6 @@ from warwick.observatory.focuslynx.core.requests import (
     MoveTo,
     Refused,
     Reply,
-    ReplyReader,
     Request,
     Sync,
 )
@@ -53,14 +53,14 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip(edges, edges[1:])]
 
 
-def held_bytes(reader: ReplyReader) -> int:
+def held_bytes(reader: ReplyParser) -> int:
     """How much a reader has in its keeping, wherever it keeps it."""
     return len(pickle.dumps(vars(reader)))
 
 
 def fate(request: Request, stream: list[bytes], skip_stale: bool) -> object:
     """What becomes of a request that is answered with this."""
-    reader = ReplyReader(request, skip_stale)
+    reader = ReplyParser(request, skip_stale)
     try:
         for piece in stream:
             reply = reader.feed(piece)
@@ -117,7 +117,7 @@ def endless(flood: str, request: Request) -> Iterator[bytes]:
     'acknowledgements', 'lines of another conversation', 'a report without END, of ever new keys',
     'a report without END, of lines without a key', 'headers'])
 def test_a_flood_is_refused_or_passed_over_and_never_kept(flood: str, request_: Request, skip_stale: bool) -> None:
-    reader = ReplyReader(request_, skip_stale)
+    reader = ReplyParser(request_, skip_stale)
     for piece in itertools.islice(endless(flood, request_), 150):
         try:
             assert reader.feed(piece) is None
@@ -133,10 +133,10 @@ def test_whatever_stands_on_the_line_a_report_of_a_kind_that_it_does_not_hold_is
     header = request.header.encode()
     assume(header not in stale)
     reply = Hub({'channels': '1,2'}).receive(request.encode(), 0.0)
-    expected = ReplyReader(request).feed(reply)
+    expected = ReplyParser(request).feed(reply)
     for line_end in (b'\n', b'\n\n'):
         assume(max(len(line) for line in stale.split(b'\n')) <= 256)
-        assert ReplyReader(request, skip_stale=True).feed(stale + line_end + reply) == expected
+        assert ReplyParser(request, skip_stale=True).feed(stale + line_end + reply) == expected
 
 
 # The conversation
@@ -229,7 +229,7 @@ def test_garbage_during_a_move_makes_no_liar_of_it(spoilt: int, garbage: list[tu
 
 def exchange(hub: Hub, request: Request, now: float = 0.0) -> Reply:
     """What the driver reads in the answer of the simulator. Raises HubError."""
-    reply = ReplyReader(request).feed(hub.receive(request.encode(), now))
+    reply = ReplyParser(request).feed(hub.receive(request.encode(), now))
     assert reply is not None
     return reply
 
@@ -366,12 +366,12 @@ def test_every_configuration_that_the_hub_can_report_is_read_as_it_is(channel: i
     # Blanks at the ends of a nickname do not survive: a line may be padded.
     assert (config.nickname, config.device_type, config.max_counts) == (
         chosen['nickname'].strip(), chosen['type'], int(chosen['max_pos']))
-    assert sorted(text.rpartition('(')[2] for text in config.interfering) == sorted(
+    assert sorted(text.rpartition('(')[2] for text in config.self_moving_settings) == sorted(
         f'{key} = 1)' for name, key in INTERFERING.items() if chosen[name] == '1')
     assert (config.slot, config.backlash_steps, config.led, config.coefficients) == (
         chosen['tc_mode'], int(chosen['backlash_steps']), int(chosen['led']),
         tuple(int(each) for each in chosen['tempco'].split(',')))
     other = exchange(hub, GetConfig(3 - channel))
     assert isinstance(other, ConfigReport)
-    assert (other.nickname, other.device_type, other.max_counts, other.interfering) == (
+    assert (other.nickname, other.device_type, other.max_counts, other.self_moving_settings) == (
         f'FocusLynx Foc{3 - channel}', 'FA', 65535, ())

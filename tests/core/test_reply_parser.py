@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warwick.observatory.focuslynx.core.reply_parser import ReplyParser
 from warwick.observatory.focuslynx.core.reports import ConfigReport, GetConfig, GetStatus, StatusReport
 from warwick.observatory.focuslynx.core.requests import (
     MAX_COUNTS,
@@ -18,7 +19,6 @@ from warwick.observatory.focuslynx.core.requests import (
     MoveTo,
     Refused,
     Reply,
-    ReplyReader,
     Request,
     Sync,
 )
@@ -37,7 +37,7 @@ GOOD_CONFIG = ConfigReport(
 
 
 def read(request: Request, data: bytes, **options: bool) -> Reply | None:
-    return ReplyReader(request, **options).feed(data)
+    return ReplyParser(request, **options).feed(data)
 
 
 @pytest.mark.parametrize(('request_', 'wire'), [
@@ -150,8 +150,8 @@ def test_a_temperature_is_a_plausible_number_or_none(text: bytes, temperature_c:
 def test_settings_by_which_the_hub_moves_the_focuser_are_named(key: bytes) -> None:
     config = read(GetConfig(1), CONFIG.replace(key + b' = 0', key + b' = 1'))
     assert isinstance(config, ConfigReport)
-    assert len(config.interfering) == 1
-    assert f'({key.decode().strip()} = 1)' in config.interfering[0]
+    assert len(config.self_moving_settings) == 1
+    assert f'({key.decode().strip()} = 1)' in config.self_moving_settings[0]
 
 
 @pytest.mark.parametrize(('wire', 'number', 'text'), [
@@ -187,14 +187,14 @@ def test_what_cannot_be_the_reply_is_garbled(wire: bytes, complaint: str) -> Non
 
 
 def test_a_reply_is_assembled_from_single_bytes() -> None:
-    reader = ReplyReader(GetStatus(1))
+    reader = ReplyParser(GetStatus(1))
     replies = [reader.feed(bytes([byte])) for byte in STATUS]
     assert replies[:-1] == [None] * (len(STATUS) - 1)
     assert replies[-1] == GOOD_STATUS
 
 
 def test_an_acknowledgement_alone_is_no_reply_but_is_noted() -> None:
-    reader = ReplyReader(Sync(1, 32767))
+    reader = ReplyParser(Sync(1, 32767))
     assert reader.feed(b'!\n') is None
     assert reader.acknowledged
 
@@ -212,7 +212,7 @@ def test_a_report_of_the_other_channel_is_stale_too() -> None:
 @given(st.lists(st.binary(max_size=80), max_size=20), st.booleans())
 def test_no_bytes_in_any_pieces_raise_anything_but_a_hub_error(pieces: list[bytes], skip_stale: bool) -> None:
     for request in (GetStatus(1), GetConfig(2), MoveTo(1, 500), Halt(2), Sync(1, 500)):
-        reader = ReplyReader(request, skip_stale)
+        reader = ReplyParser(request, skip_stale)
         try:
             for piece in pieces:
                 reader.feed(piece)
@@ -223,6 +223,6 @@ def test_no_bytes_in_any_pieces_raise_anything_but_a_hub_error(pieces: list[byte
 @given(st.data())
 def test_a_reply_reads_the_same_however_it_is_cut(data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(STATUS)), max_size=8)))
-    reader = ReplyReader(GetStatus(1))
+    reader = ReplyParser(GetStatus(1))
     replies = [reader.feed(STATUS[a:b]) for a, b in zip([0, *cuts], [*cuts, len(STATUS)])]
     assert [reply for reply in replies if reply is not None] == [GOOD_STATUS]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A world in simulated time: the controller on one side, the simulated hub on the other, and a clock between them."""
+"""A world in simulated time: the core on one side, the simulated hub on the other, and a clock between them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from warwick.observatory.focuslynx.core.commands import (
@@ -16,8 +17,8 @@ from warwick.observatory.focuslynx.core.commands import (
     Log,
     OpenPort,
     Outcome,
+    PendingCommand,
     Resolve,
-    Ticket,
     Write,
 )
 from warwick.observatory.focuslynx.core.hub import Hub
@@ -31,8 +32,8 @@ SETTINGS = Limits(
     move_timeout_s=180.0, home_reset_timeout_s=5.0)
 
 
-class Caller(Ticket):
-    """Holds a ticket and remembers what it was told, and when."""
+class Caller:
+    """Has given a command, and remembers what it was told, and when."""
 
     def __init__(self, command: Command, at: float) -> None:
         self.command = command
@@ -75,7 +76,7 @@ class ScriptedLine:
 
 
 class World:
-    """Controller, hub and clock. `sent` and `log` hold (time, bytes or text) of everything so far."""
+    """Core, simulated hub and clock. `sent` and `log` hold (time, bytes or text) of everything so far."""
 
     def __init__(self, settings: Limits = SETTINGS, hub: Mapping[str, str] | None = None,
                  line: AnyLine | None = None, core: type[Hub] = Hub) -> None:
@@ -103,9 +104,13 @@ class World:
         """Submit a command now."""
         caller = Caller(command, self.now)
         self.callers.append(caller)
-        self.core.submit(command, caller, self.now)
+        self.hand_over(caller)
         self._settle()
         return caller
+
+    def hand_over(self, caller: Caller) -> None:
+        """Give the command of a caller to the core."""
+        self.core.submit(PendingCommand(caller.command, partial(self._tell, caller)), self.now)
 
     def do(self, command: Command, limit_s: float = 300.0) -> Outcome | None:
         """Submit a command and wait for its outcome."""
@@ -158,7 +163,7 @@ class World:
     # Looking
 
     def view(self, channel: int) -> FocuserSnapshot:
-        return self.core.views(self.now)[channel].at(self.now)
+        return self.core.snapshots(self.now)[channel].at(self.now)
 
     def requests(self, word: bytes = b'', since: float = -math.inf) -> list[bytes]:
         """What went over the wire to the hub and contains `word`."""
@@ -199,7 +204,7 @@ class World:
         self._settle()
 
     def _settle(self) -> None:
-        """Let the controller do all that is due at this moment."""
+        """Let the core do all that is due at this moment."""
         for _ in range(200):
             self._open_now()
             self._read()
@@ -210,7 +215,7 @@ class World:
             if not effects:
                 self.happened()
                 return
-        raise AssertionError(f'the controller does not come to rest at {self.now}')
+        raise AssertionError(f'the core does not come to rest at {self.now}')
 
     def _read(self) -> None:
         if not self.port_open:
@@ -257,8 +262,10 @@ class World:
         elif isinstance(effect, Log):
             self.log.append((self.now, f'{effect.level}: {effect.message}'))
         elif isinstance(effect, Resolve):
-            assert isinstance(effect.ticket, Caller)
-            assert effect.ticket.outcome is None, 'a ticket was resolved twice'
-            self.resolved(effect.ticket, effect.outcome)
-            effect.ticket.outcome = effect.outcome
-            effect.ticket.told_at = self.now
+            effect.pending.on_outcome(effect.outcome)
+
+    def _tell(self, caller: Caller, outcome: Outcome) -> None:
+        assert caller.outcome is None, 'a command has got two outcomes'
+        self.resolved(caller, outcome)
+        caller.outcome = outcome
+        caller.told_at = self.now

@@ -19,7 +19,7 @@ from warwick.observatory.focuslynx._version import __version__
 from warwick.observatory.focuslynx.client.commands import COMMANDS
 from warwick.observatory.focuslynx.config import SCHEMA
 from warwick.observatory.focuslynx.constants import CommandStatus
-from warwick.observatory.focuslynx.hub_settings import SETTINGS
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
 PAGES = ('focus.1', 'focusd.8', 'focusd.json.5')
 MAKER = ROOT / 'tools/manual.py'
@@ -108,8 +108,8 @@ def test_the_page_of_the_client_has_all_of_its_table(manual: Path) -> None:
 
 
 def test_the_page_of_the_client_has_every_setting_of_the_hub(manual: Path) -> None:
-    text = rendered(manual / 'focus.1').split(' SETTINGS ')[1].split(' EXIT STATUS ')[0]
-    for key, setting in SETTINGS.items():
+    text = rendered(manual / 'focus.1').split(' HUB_SETTINGS ')[1].split(' EXIT STATUS ')[0]
+    for key, setting in HUB_SETTINGS.items():
         row = text.split(f' {key} ')[1]
         assert row.startswith(f'{setting.meaning[0].upper()}{setting.meaning[1:]}. Accepted: {setting.kind.accepts}. ')
         assert (' Wants --yes.' in row[:len(setting.meaning + setting.kind.accepts) + 40]) is setting.dangerous
@@ -149,9 +149,9 @@ def test_the_table_of_keys_in_the_readme_is_the_schema() -> None:
 def test_the_table_of_settings_in_the_readme_is_the_one_of_the_programs() -> None:
     table = (ROOT / 'README.md').read_text('utf-8').split('| setting | accepted |')[1].split('\n\n')[0]
     rows = {row[0]: row[1:] for row in re.findall(r'^\| `(\w+)`[^|]*\| ([^|]*) \| ([^|]*) \|$', table, re.MULTILINE)}
-    assert list(rows) == [key for key in SETTINGS if key[-2:] not in ('_b', '_c', '_d', '_e')]
+    assert list(rows) == [key for key in HUB_SETTINGS if key[-2:] not in ('_b', '_c', '_d', '_e')]
     for key, (accepted, meaning) in rows.items():
-        setting = SETTINGS[key]
+        setting = HUB_SETTINGS[key]
         assert (' (A)' in meaning) is setting.dangerous
         if not key.endswith('_a'):
             assert meaning.replace(' (A)', '') == setting.meaning

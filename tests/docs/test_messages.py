@@ -12,7 +12,7 @@ from tests.docs.messages import Message, of_file
 from tests.docs.stage import ROOT
 from warwick.observatory.focuslynx.config import SCHEMA
 from warwick.observatory.focuslynx.constants import CommandStatus, FocuserStatus
-from warwick.observatory.focuslynx.hub_settings import SETTINGS
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
 DOCUMENT = (ROOT / 'docs/operations.md').read_text('utf-8')
 CHAPTER = re.split(r'^## ', DOCUMENT.split('\n## Messages\n')[1], flags=re.MULTILINE)[0]
@@ -77,7 +77,7 @@ def matches(message: Message, row: tuple[str, str, str]) -> bool:
 def is_a_description(message: Message) -> bool:
     """What the manual pages say of keys of the configuration and of settings of the hub."""
     keys = [text for row in SCHEMA['properties'].values() for text in row.values()]
-    meanings = [word for setting in SETTINGS.values() for word in (setting.meaning, setting.kind.accepts)]
+    meanings = [word for setting in HUB_SETTINGS.values() for word in (setting.meaning, setting.kind.accepts)]
     return ((message.place == 'config.py' and message.text in keys)
             or (message.place.startswith('hub_settings.py') and any(message.is_in(meaning) for meaning in meanings)))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickle
 from typing import Callable
 
+from warwick.observatory.focuslynx.core.reply_parser import MAX_LINE, ReplyParser
 from warwick.observatory.focuslynx.core.reports import (
     CompensationReport,
     ConfigReport,
@@ -23,11 +24,9 @@ from warwick.observatory.focuslynx.core.reports import (
     StatusReport,
 )
 from warwick.observatory.focuslynx.core.requests import (
-    MAX_LINE,
     Halt,
     HubError,
     MoveTo,
-    ReplyReader,
     Request,
     SeekHome,
     SetSetting,
@@ -70,7 +69,7 @@ def reader(data: bytes) -> None:
 
 
 def _fate(request: Request, skip_stale: bool, pieces: list[bytes]) -> object:
-    reading = ReplyReader(request, skip_stale)
+    reading = ReplyParser(request, skip_stale)
     try:
         for piece in pieces:
             reply = reading.feed(piece)
@@ -129,7 +128,7 @@ def simulator(data: bytes) -> None:
     require(Hub(memory=state).to_state() == state, 'the memory does not survive a power cycle')
     requests: tuple[Request, ...] = (GetStatus(1), GetConfig(1), GetHubInfo(1))
     for request in requests + (() if hub.variants.no_gettci else (GetCompensation(1),)):
-        reply = ReplyReader(request).feed(hub.receive(request.encode(), 1e5))
+        reply = ReplyParser(request).feed(hub.receive(request.encode(), 1e5))
         _check_reply(request, reply)
         if isinstance(reply, StatusReport):
             require(reply.counts == hub.focusers[1].position, 'the driver reads another position')

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzz import targets
 from tests.fuzz.targets import TARGETS, Broken
-from warwick.observatory.focuslynx.core.requests import ReplyReader
+from warwick.observatory.focuslynx.core.reply_parser import ReplyParser
 
 CORPUS = Path(__file__).with_name('corpus')
 INPUTS = sorted(CORPUS.glob('*/*'))
@@ -25,10 +25,10 @@ def test_each_target_has_kept_inputs() -> None:
 
 
 def test_a_reader_that_minds_where_a_reply_is_cut_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Careless(ReplyReader):
+    class Careless(ReplyParser):
         def feed(self, data: bytes) -> object:   # type: ignore[override]
             return super().feed(data if data.endswith(b'\n') else data + b'\n')
 
-    monkeypatch.setattr(targets, 'ReplyReader', Careless)
+    monkeypatch.setattr(targets, 'ReplyParser', Careless)
     with pytest.raises(Broken, match='in pieces'):
         TARGETS['reader']((CORPUS / 'reader' / 'status').read_bytes())

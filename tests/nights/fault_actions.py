@@ -10,7 +10,6 @@ from collections.abc import Callable
 from tests.core.world import Caller, World
 from tests.nights.plan import COMMANDS, Event, Site, change
 from warwick.observatory.focuslynx.constants import FocuserStatus
-from warwick.observatory.focuslynx.core.availability import UNHOMED
 from warwick.observatory.focuslynx.core.commands import (
     Command,
     Configure,
@@ -22,6 +21,7 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
+from warwick.observatory.focuslynx.core.focuser_state import UNHOMED
 from warwick.observatory.focuslynx.core.hub import Hub
 from warwick.observatory.focuslynx.hub_settings import has_home_switch
 
@@ -78,7 +78,7 @@ class FaultActions(World):
         caller = Caller(command, self.now)
         self.callers.append(caller)
         self._open_callers.append(caller)
-        self.core.submit(command, caller, self.now)
+        self.hand_over(caller)
 
     def limits(self, max_counts: int, overshoot: int) -> tuple[int, int]:
         """Lowest and highest step that may be commanded: the hub must stay within the limits on the way, too."""

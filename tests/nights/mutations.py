@@ -24,7 +24,7 @@ from warwick.observatory.focuslynx.core.homing import Homing
 from warwick.observatory.focuslynx.core.move import Move
 from warwick.observatory.focuslynx.core.operation import Phase
 from warwick.observatory.focuslynx.core.reports import StatusReport
-from warwick.observatory.focuslynx.core.requests import HubError, MoveTo, ReplyReader, Request, SeekHome
+from warwick.observatory.focuslynx.core.requests import HubError, MoveTo, ReplyParser, Request, SeekHome
 
 Patches = list[tuple[Any, str, Any]]
 
@@ -84,11 +84,11 @@ def a_poll_goes_before_the_halt() -> Patches:
 
 
 def a_late_reply_is_taken_for_that_of_the_other_channel() -> Patches:
-    def is_payload(self: ReplyReader, text: str) -> bool:
+    def is_payload(self: ReplyParser, text: str) -> bool:
         request = self._request
         return text.split()[0] in request.words or bool(request.header and text.startswith(request.header))
 
-    return [(exchange.Owed, 'add', lambda self, exchange, now: None), (ReplyReader, '_is_payload', is_payload)]
+    return [(exchange.Owed, 'add', lambda self, exchange, now: None), (ReplyParser, '_is_payload', is_payload)]
 
 
 def old_reports_are_believed() -> Patches:

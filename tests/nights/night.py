@@ -26,12 +26,11 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.core.configure import FACTORY_TYPE
+from warwick.observatory.focuslynx.core.focuser import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.core.hub import Hub
-from warwick.observatory.focuslynx.core.orders import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.core.scheduler import HALT_PATIENCE_S
 from warwick.observatory.focuslynx.core.snapshot import FocuserSnapshot
-from warwick.observatory.focuslynx.hub_settings import SLOTS, Value, has_home_switch
+from warwick.observatory.focuslynx.hub_settings import NO_FOCUSER_TYPE, SLOTS, Value, has_home_switch
 from warwick.observatory.focuslynx.simulator.focuser import Focuser, Phase
 
 JUST_NOW_S = 5.0
@@ -132,7 +131,7 @@ class Night(FaultActions):
         if key.startswith('intercept_'):
             return memory.tempin[slot]
         stored = self.hub.variants.tcomp_line == 'stored'
-        factory = memory.type == FACTORY_TYPE and not (memory.backlash or memory.tcomp or memory.tc_at_start)
+        factory = memory.type == NO_FOCUSER_TYPE and not (memory.backlash or memory.tcomp or memory.tc_at_start)
         values: dict[str, Value] = {
             'nickname': memory.nickname, 'backlash': memory.backlash, 'backlash_steps': memory.backlash_steps,
             'temperature_compensation': memory.tcomp if stored else focuser.tc_on,
@@ -300,7 +299,7 @@ class Night(FaultActions):
         if isinstance(command, Configure):
             self._check_changed(command)
             return
-        view = self.core.views(self.now)[channel]
+        view = self.core.snapshots(self.now)[channel]
         if isinstance(command, MoveFocuser):
             self._require(command.offset or view.current_steps == command.steps, f'{command} is done at another place')
         focuser = self.hub.focusers[channel]
@@ -336,7 +335,7 @@ class Night(FaultActions):
     def _check_inquiry(self) -> None:
         if self.now - self._ill_until < 10.0 or self._spoilt:
             return
-        hub = self.core.hub
+        hub = self.core.info
         self._require(hub is not None and hub.firmware == self.hub.variants.firmware, f'the hub is not {hub}')
         for n in self.site.channels:
             reports, memory = self.view(n).reports, self.hub.focusers[n].memory
@@ -366,7 +365,7 @@ class Night(FaultActions):
             self._require(now - caller.at <= self._patience_s(caller) + 1.0, f'nobody answers {caller.command}')
         for n, at in self._halt_first.items():
             self._require(now - at <= 2 * HALT_PATIENCE_S + 1e-6, f'channel {n} has not been told to halt')
-        views = self.core.views(now)
+        views = self.core.snapshots(now)
         for n, focuser in self.hub.focusers.items():
             view = views[n].at(now)
             if view.status != self._states[n]:

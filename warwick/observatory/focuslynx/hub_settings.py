@@ -17,6 +17,9 @@ Value = Union[bool, int, str]
 SLOTS = 'ABCDE'
 """The hub's five sets of coefficients for temperature compensation."""
 
+NO_FOCUSER_TYPE = 'ZZ'
+"""The device type of a channel on which no focuser is configured: the factory setting."""
+
 DEVICE_TYPES = {
     'OA': 'Optec TCF-Lynx 2"', 'OB': 'Optec TCF-Lynx 3"', 'OC': 'Optec TCF-Lynx 2", extended travel',
     'OD': 'Optec FastFocus secondary focuser', 'OE': 'Optec TCF-S Classic, converted',
@@ -30,7 +33,7 @@ DEVICE_TYPES = {
     'SJ': 'Starlight FTF3035B-A', 'SK': 'Starlight FTF3515B-A', 'SL': 'Starlight FTF3545B-A',
     'SM': 'AP27FOC3E', 'SN': 'AP4FOC3E', 'SO': 'FeatherTouch MicroTouch MSM Hi-Speed',
     'SP': 'FeatherTouch MicroTouch MSM Hi-Torque', 'SQ': 'Starlight FTM with MicroTouch', 'TA': 'Televue focuser',
-    'RA': 'unipolar motor (Robo-Focus)', 'ZZ': 'none',
+    'RA': 'unipolar motor (Robo-Focus)', NO_FOCUSER_TYPE: 'none',
 }
 """Section 12. A hub may show others: any two capital letters are a type."""
 
@@ -121,9 +124,9 @@ class HubSetting:
 
 def find(key: object) -> HubSetting:
     """The setting of that name; raises ValueError with a sentence that lists them all."""
-    if isinstance(key, str) and key in SETTINGS:
-        return SETTINGS[key]
-    raise ValueError(f'unknown setting {str(key)[:40]!r}; there are {", ".join(SETTINGS)}')
+    if isinstance(key, str) and key in HUB_SETTINGS:
+        return HUB_SETTINGS[key]
+    raise ValueError(f'unknown setting {str(key)[:40]!r}; there are {", ".join(HUB_SETTINGS)}')
 
 
 def shown(value: Value | None) -> str:
@@ -167,4 +170,4 @@ _TABLE = [
                lambda _: 'RESET', dangerous=True, restarts=True),
 ]
 
-SETTINGS = {setting.key: setting for setting in _TABLE}
+HUB_SETTINGS = {setting.key: setting for setting in _TABLE}

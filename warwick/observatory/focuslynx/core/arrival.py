@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When to look at a moving focuser next, so that its arrival is seen at once with few looks.
+"""When to poll a moving focuser next, so that its arrival is seen at once with few polls.
 
-The regular rhythm guarantees that a focuser is never left alone; a few looks more, placed where the end is expected,
-find it sooner. A wrong expectation costs one of those looks, never a wrong answer: what ends a move is decided
-elsewhere, from what the hub says.
+The regular rhythm guarantees that a moving focuser is always supervised; a few additional polls, placed where the end
+is expected, find it sooner. A wrong expectation costs one of those polls, never a wrong answer: operation.py and
+move.py decide what ends a move, from what the hub says.
 
 The end is expected, in this order: where earlier moves over the same distance ended; where the cruising speed leads to;
 and, once that is past, at the end of a ramp that brings the speed to zero evenly.
 
-All times are in seconds on the caller's clock, positions in counts. A look is dated by the moment its request went out.
+All times are in seconds on the caller's clock, positions in counts. The time of a poll is when its request went out.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-EXTRA_LOOKS = 4
-"""Looks that a move may spend beyond its regular rhythm."""
+EXTRA_POLLS = 4
+"""Polls that a move may spend beyond its regular rhythm."""
 
 SHORTEST_GAP_S = 0.02
 """A status exchange takes 17 ms on the wire: asking sooner cannot tell more."""
 
 FIRST_GAP_S = 0.025
-"""Between the first looks at a move of which nothing is known; they grow apart twofold."""
+"""Between the first polls of a move of which nothing is known; each gap is twice the one before."""
 
 FASTEST = 4000.0
-"""No focuser is known to run faster (counts/s). A first move is not looked at before it can have arrived."""
+"""No focuser is known to run faster (counts/s). A first move is not polled before it can have arrived."""
 
 JITTER_S = 0.004
 """How much the duration of one and the same move may vary: an expectation is not made sharper than this."""
 
 SAME_SPEED = 0.95
-"""Speeds that differ by less than this factor are the same: positions are whole counts, and looks are not punctual."""
+"""Speeds that differ by less than this factor are the same: positions are whole counts, and polls are not punctual."""
 
 LONGEST_RAMP_S = 0.5
-"""A focuser that takes longer than this to come to rest has not met a ramp: it runs slower than before."""
+"""A focuser that takes longer than this to stop is not on a ramp: it runs slower than before."""
 
-WIDE_S = 0.1
-"""Where earlier moves over the same way leave it open by more than this when one ends, its speed may tell more."""
+SPREAD_LIMIT_S = 0.1
+"""If earlier moves over the same way leave the end uncertain by more than this, the speed may tell more."""
 
 REMEMBERED_MOVES = 32
 
@@ -52,7 +52,7 @@ class _Duration:
 
     @property
     def expected_s(self) -> float:
-        """In the middle, which halves the uncertainty; or at the end, where a look too early costs more than that."""
+        """In the middle, which halves the uncertainty; or at the end, where a poll too early costs more than that."""
         if self.at_most_s - self.more_than_s <= 2 * JITTER_S:
             return self.at_most_s
         return (self.more_than_s + self.at_most_s) / 2
@@ -60,7 +60,7 @@ class _Duration:
     def narrowed(self, by: _Duration) -> _Duration:
         """What both observations allow; the later one alone if they contradict each other.
 
-        A move that has ended a little sooner than ever has not become another one. Often a single look has found that,
+        A move that ends a little sooner than ever before is still the same move. Often a single poll has found that,
         which alone would say that the move may take any time up to then.
         """
         more_than_s, at_most_s = max(self.more_than_s, by.more_than_s), min(self.at_most_s, by.at_most_s)
@@ -110,7 +110,7 @@ class History:
 
 
 class Arrival:
-    """The looks of one move, from its start on. `next_look` is when the next one should go out."""
+    """The polls of one move, from its start on. `next_poll` is when the next one should go out."""
 
     def __init__(self, history: History, rhythm_s: float, now: float, counts: int, target_counts: int) -> None:
         self._history = history
@@ -118,20 +118,20 @@ class Arrival:
         self._start = now
         self._way = target_counts - counts
         self._target = target_counts
-        self._looks = 0
+        self._polls = 0
         self._last = (now, counts)
-        self._speed: float | None = None                        # between the last two looks
+        self._speed: float | None = None                        # between the last two polls
         self._cruise: tuple[float, int, float] | None = None    # time, counts and speed when it last ran evenly
         self._gap_s = FIRST_GAP_S
         expected_s = history.expected_s(self._way)
         longest_s = history.longest_s(self._way)
         self._latest = math.inf if longest_s is None else now + longest_s   # no move by this way has taken longer
         self._expected_at = now + (abs(self._way) / FASTEST if expected_s is None else expected_s)
-        self.next_look = min(self._expected_at, self._regular(now))
+        self.next_poll = min(self._expected_at, self._regular(now))
 
     def seen(self, at: float, counts: int) -> None:
-        """The focuser was at `counts`, still on its way, in the look that went out at `at`."""
-        self._looks += 1
+        """The poll that went out at `at` found the focuser at `counts`, still moving."""
+        self._polls += 1
         last_at, last_counts = self._last
         before, self._speed = self._speed, None
         if counts != last_counts and at > last_at:
@@ -139,10 +139,10 @@ class Arrival:
             if self._is_even(self._speed, before):
                 self._cruise = (at, counts, self._speed)
         self._last = (at, counts)
-        self.next_look = self._plan(at)
+        self.next_poll = self._plan(at)
 
     def arrived(self, at: float) -> None:
-        """The look that went out at `at` found the focuser on its target."""
+        """The poll that went out at `at` found the focuser on its target."""
         speed = None if self._cruise is None else self._cruise[2]
         self._history.learn(self._way, self._last[0] - self._start, at - self._start, speed)
 
@@ -153,20 +153,20 @@ class Arrival:
         return before is not None and SAME_SPEED <= speed / before <= 1 / SAME_SPEED
 
     def _plan(self, now: float) -> float:
-        """Time of the next look after one at `now`."""
+        """Time of the next poll after one at `now`."""
         regular = self._regular(now)
         early = max(self._estimate(now), now + SHORTEST_GAP_S)
-        affordable = self._looks + 1 <= (early - self._start) / self._rhythm_s + EXTRA_LOOKS
+        affordable = self._polls + 1 <= (early - self._start) / self._rhythm_s + EXTRA_POLLS
         return early if early < regular and affordable else regular
 
     def _regular(self, now: float) -> float:
-        """Time of the next look of the rhythm after one at `now`: at the expected end, if that is just behind it."""
+        """Time of the next regular poll after one at `now`; or the expected end, if that comes just after it."""
         regular = now + self._rhythm_s
         return self._expected_at if regular < self._expected_at <= regular + SHORTEST_GAP_S else regular
 
     def _estimate(self, now: float) -> float:
-        """When the focuser should arrive, or, if nothing tells, when another look is worth while."""
-        if self._expected_at > now and (self._cruise is None or self._latest - self._expected_at <= WIDE_S):
+        """When the focuser should arrive, or, if nothing tells, when another poll is worth while."""
+        if self._expected_at > now and (self._cruise is None or self._latest - self._expected_at <= SPREAD_LIMIT_S):
             return self._expected_at
         if self._cruise is None and now < self._latest < math.inf:
             return (now + self._latest) / 2
@@ -183,7 +183,7 @@ class Arrival:
         return abs(self._target - self._last[1]) or 1.0
 
     def _end_of_ramp(self, now: float, straight: float, cruising: float) -> float | None:
-        """When a focuser comes to rest that slows down evenly and would have arrived at `straight` without; or None.
+        """When a focuser stops that slows down evenly and would otherwise have arrived at `straight`; or None.
 
         An even ramp of duration 2x ends x later than `straight`, and y before its end leaves a way of v y**2 / 4x.
         """

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be asked of the core, how it can end, and what the core in turn asks of the thread that runs it."""
+"""The commands that the core takes, how they can end, and what the core asks of the thread that runs it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, Union
+from typing import Union
 
 from ..hub_settings import HubSetting, Value
 
 
 class Outcome(Enum):
-    """How a command ended, in words that do not depend on the numbers of the Pyro interface."""
+    """How a command ended. The numbers of the Pyro interface are elsewhere."""
 
     DONE = 'done'
     FAILED = 'failed'
@@ -22,14 +23,6 @@ class Outcome(Enum):
     NOT_SUPPORTED = 'not supported'
 
 
-class Ticket:
-    """What a command is known by until it has its outcome. The core carries tickets about, and resolves none itself."""
-
-    def resolve(self, outcome: Outcome) -> None:
-        """Tell the caller. Only the thread that carries out effects calls this."""
-        raise NotImplementedError
-
-
 @dataclass(frozen=True)
 class Connect:
     """Open the port, and keep it open until Disconnect."""
@@ -37,7 +30,7 @@ class Connect:
 
 @dataclass(frozen=True)
 class Disconnect:
-    """Halt what we have set in motion, then close the port and leave it closed."""
+    """Halt the motors that we have set in motion, then close the port and leave it closed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class SetZero:
 
 @dataclass(frozen=True)
 class Home:
-    """Seek the home switch."""
+    """Find the home switch."""
 
     channel: int
 
@@ -74,7 +67,7 @@ class Configure:
 
 @dataclass(frozen=True)
 class QueryHub:
-    """Read the settings anew, and what polling does not: the hub itself, and what only newer firmware shows."""
+    """Read all settings again, and what polling does not read: the hub itself, and reports of newer firmware."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +77,26 @@ class Stop:
     channel: int
 
 
-Command = Union[Connect, Disconnect, MoveFocuser, SetZero, Home, Configure, QueryHub, Stop]
+FocuserCommand = Union[MoveFocuser, SetZero, Home, Configure]
+"""The commands that are operations of a focuser: each takes a while, and one of them runs at a time."""
+
+Command = Union[Connect, Disconnect, FocuserCommand, QueryHub, Stop]
+
+
+@dataclass(frozen=True, eq=False)
+class PendingCommand:
+    """A command without an outcome yet. The core keeps it and returns it in a Resolve effect, exactly once.
+
+    `on_outcome(outcome)` is for the thread that carries out the effects; the core does not call it.
+    """
+
+    command: Command
+    on_outcome: Callable[[Outcome], None]
 
 
 @dataclass(frozen=True)
 class Write:
-    """Send these bytes, after dropping what was received and not yet read."""
+    """Send these bytes. Bytes that have come and were not read are dropped first."""
 
     data: bytes
 
@@ -101,12 +108,12 @@ class OpenPort:
 
 @dataclass(frozen=True)
 class ClosePort:
-    """Close the port; an attempt to open it that is still under way is abandoned."""
+    """Close the port; an attempt to open it that has not ended yet is abandoned."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """A line for the observatory log."""
+    """A line for the observatory log. `level` is info, warning or error."""
 
     level: str
     message: str
@@ -114,30 +121,22 @@ class Log:
 
 @dataclass(frozen=True)
 class Resolve:
-    """Tell whoever holds the ticket."""
+    """Tell the caller of a command its outcome."""
 
-    ticket: Ticket
+    pending: PendingCommand
     outcome: Outcome
 
 
 Effect = Union[Write, OpenPort, ClosePort, Log, Resolve]
 
 
-class Sink(Protocol):
-    """Where the core leaves what has to happen outside."""
-
-    def log(self, level: str, message: str) -> None:
-        """Leave a line for the observatory log; level is info, warning or error."""
-
-    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
-        """Give a command its outcome. Called exactly once for each ticket."""
-
-
 class Effects(list[Effect]):
-    """Collects effects in their order; the sink of channels and their tasks."""
+    """What has to happen outside of the core, in this order."""
 
     def log(self, level: str, message: str) -> None:
+        """Add a line for the observatory log; level is info, warning or error."""
         self.append(Log(level, message))
 
-    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
-        self.append(Resolve(ticket, outcome))
+    def resolve(self, pending: PendingCommand, outcome: Outcome) -> None:
+        """Add the outcome of a command; exactly once for each."""
+        self.append(Resolve(pending, outcome))

@@ -1,357 +1,504 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One focuser: what it is busy with, and which exchange it needs next.
+"""One focuser: which commands it accepts, what it is doing, and which exchange it needs next.
 
-Pure: a channel is given replies and the time, and answers with requests.
+Pure: replies and the time are given to it. It has a state (what is confirmed), at most one operation, at most one halt,
+which goes before the operation, and a note of motion that no operation follows.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from ..constants import FocuserStatus
-from .availability import UNHOMED
-from .commands import Outcome, Sink
+from ..constants import FocuserStatus, is_usable
+from . import availability
+from .commands import Configure, Effects, Home, MoveFocuser, Outcome, PendingCommand, SetZero
 from .configure import ChangeSetting
+from .focuser_state import UNHOMED, FocuserState
+from .halt import MotorHalt
+from .homing import Homing
 from .limits import Limits
 from .move import Move
-from .operation import Motion, Phase
-from .orders import Orders
-from .reports import CompensationReport, ConfigReport, GetConfig, GetStatus, StatusReport
-from .requests import Garbled, Halt, HubError, Refused, Reply, Request, Silent
+from .operation import MOVED_BY_OTHERS, Motion, Operation, Phase, Situation
+from .polling import Polling
+from .reports import CompensationReport, ConfigReport, GetConfig, StatusReport
+from .requests import Garbled, Halt, HubError, Interrupted, NextRequest, Reply, Request, Silent, never
+from .snapshot import FocuserSnapshot
+from .unsupervised import UnsupervisedMotion
+from .zero import Zero
 
-CONFIG_PACE_S = 5.0
-"""How often, at most, the hub's settings are read again while nothing moves: others can change them behind our back."""
+OPERATIONS: dict[type, Any] = {MoveFocuser: Move, SetZero: Zero, Home: Homing, Configure: ChangeSetting}
+"""The operation that each command begins."""
 
-ASIDE_S = 0.15
-"""The settings of a moving focuser are read when the next look at it is so far away: this delays no look, and the next
-move need not wait for them."""
+JUST_ARRIVED_S = 0.1
+"""A focuser that was seen to arrive so lately is not polled again before its next move: a sweep has many of them."""
 
-FREE_RETRIES = 3
-"""Failed exchanges in a row that are repeated at once; after that the channel is asked at its ordinary pace."""
+CONFIG_MAX_AGE_S = 10.0
+"""Settings that were read longer ago are read again before anything is set in motion, since they limit it. A motion
+that is requested for a second time needs settings that were read since the first."""
+
+CONFIG_GAP_S = 0.15
+"""The settings of a moving focuser are read when its next poll is so far away: this delays no poll, and the next move
+need not wait for them."""
 
 
-class Focuser(Orders):
-    """The state and the wishes of one channel. Only the controller may call it."""
+class Focuser:
+    """The focuser on one channel, as a source of requests. Only the hub may call it."""
 
-    def __init__(self, number: int, settings: Limits, sink: Sink, unattended: bool = False) -> None:
-        super().__init__(number, settings, sink, unattended)
-        self._forget()
+    def __init__(self, channel: int, limits: Limits, effects: Effects, lost_motion: bool = False) -> None:
+        """`lost_motion`: a motion of ours may be under way that nothing has followed."""
+        self.channel = channel
+        self._limits = limits
+        self._effects = effects
+        self._state = FocuserState(limits)
+        self._polling = Polling(channel, limits)
+        self._operation: Operation | None = None
+        self._halt: MotorHalt | None = None
+        self._unsupervised = UnsupervisedMotion(lost_motion)
+        self._link_down: availability.LinkDown | None = availability.LinkDown(availability.NOT_CONNECTED,
+                                                                              FocuserStatus.Disabled)
+        self._arrived: StatusReport | None = None     # the last status, if it showed that a move of ours has arrived
+        self._beyond_range: int | None = None         # the last position beyond Max Pos
+        self._failure: str | None = None              # why the last command that has ended failed
+        self._logged_reason: str | None = None        # why it can not be used, as it was logged last
 
-    def _forget(self) -> None:
-        """Believe nothing of what was known of the focuser."""
-        self._known.forget()
-        self._restarted_at = None
-        self._doubted: int | None = None   # the last position beyond Max Pos
-        self._failure = None
-        self._arrival = None
-        self._config_due = -math.inf
-        self._config_failures = 0
-        self._poll_due = -math.inf
-        self._retry_at = -math.inf
-        self.failures = 0
+    # What others may know
 
-    # The line to the hub
+    def snapshot(self, now: float) -> FocuserSnapshot:
+        """The present state, to be published."""
+        return availability.snapshot(self._facts, now)
 
-    def line_down(self, status: int, reason: str) -> None:
-        """There is no line to the hub: nothing is known any more, and what was under way has failed.
+    def usable(self, now: float) -> bool:
+        """Whether the focuser answers and can be commanded."""
+        return is_usable(availability.judge(self._facts, now)[0])
 
-        `status` is what to report meanwhile: Disabled, Initializing or Error.
-        """
-        if self._down is None:
-            self._unattended = self.motor_may_run
-            if self._task is not None:
-                self._task.cancel(f'failed: {reason}')
-                self._release()
-            if self._halting is not None:
-                for ticket in self._halting.waiting():
-                    self._sink.resolve(ticket, Outcome.FAILED)
-                self._halting = None
-            self._forget()
-        self._down, self._down_status = reason, status
-        self._logged_trouble = reason if status == FocuserStatus.Error else None
+    def answered_since(self, when: float) -> bool:
+        """Whether a status was requested and answered since `when`."""
+        return self._state.config is not None and self._state.status_at >= when
 
-    def line_up(self, now: float) -> None:
-        """The port is open: ask for everything anew. An outage that was reported lasts until the hub answers.
+    @property
+    def failed_polls(self) -> int:
+        """Polls that have failed in a row."""
+        return self._polling.failures
 
-        A motion of ours that nobody has watched to its end is halted without a look: it may only be about to begin.
-        """
-        self._forget()
-        if self._down is not None and self._down_status == FocuserStatus.Error:
-            self._failure = HubError(self._down)
-        self._down = None
-        if self._unattended:
-            self._log('warning', 'halting, because the last motion was not watched to its end')
-            self.stop(None, now)
+    @property
+    def motor_may_run(self) -> bool:
+        """Whether a motion that we have commanded or caused may be under way."""
+        return availability.motor_may_run(self._facts)
 
-    def blame(self, error: HubError) -> None:
-        """Somebody waited in vain for this channel: say so at once, before the exchange itself has timed out."""
-        if self._failure is None:
-            self._failure = error
+    @property
+    def busy(self) -> str | None:
+        """What the focuser is doing, in words; None at rest."""
+        if self._state.moving and self._operation is None and not (self._halt and self.motor_may_run):
+            return MOVED_BY_OTHERS
+        return self._busy_with
 
-    def ask_again(self) -> None:
-        """Read settings and status as soon as possible, whatever the pace."""
-        self._config_due = self._poll_due = self._retry_at = -math.inf
-        self.failures = 0
+    @property
+    def _busy_with(self) -> str | None:
+        """What we are doing with the focuser, in words."""
+        if self._halt is not None and self.motor_may_run:
+            return 'being halted'
+        return None if self._operation is None else f'busy with a {self._operation.name}'
+
+    @property
+    def _facts(self) -> availability.Facts:
+        return availability.Facts(self._limits, self._state, self._polling, self._operation, self._unsupervised,
+                                  self._link_down, self._failure)
+
+    # Commands
+
+    def begin(self, pending: PendingCommand, elsewhere: str | None, now: float) -> None:
+        """Begin the operation of a command, or refuse it. `elsewhere` is what the other focuser of the hub is doing."""
+        facts, command = self._facts, pending.command
+        status, reason = availability.judge(facts, now)
+        usable, kind = is_usable(status), OPERATIONS[type(command)]
+        required = kind.preconditions(command, self._state, Situation(
+            usable, availability.hub_answers(facts, now), not usable and reason == UNHOMED, self._state.moving,
+            self._busy_with and f'the channel is {self._busy_with}', self._halt is not None, elsewhere))
+        if not required.available:
+            self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
+        elif required.unsupported is not None:
+            self._refuse(kind, required.unsupported, pending, Outcome.NOT_SUPPORTED)
+        elif not required.within_limits:
+            self._effects.resolve(pending, Outcome.OUTSIDE_LIMITS)
+        elif required.busy is not None:
+            self._refuse(kind, required.busy, pending, Outcome.FAILED)
+        else:
+            self._operation = kind(pending, command, self._effects, self._limits, self._state, now)
+            self._polling.not_before = -math.inf   # do not wait for the next poll of a channel that did not answer
+            if self._arrived is not None and now - self._state.status_at <= JUST_ARRIVED_S \
+                    and not self._needs_fresh_config:
+                self._operation.learn_status(self._arrived, self._state.status_at, now)
+                self._settle(now)
+
+    def _refuse(self, kind: Any, why: str, pending: PendingCommand, outcome: Outcome) -> None:
+        command = pending.command
+        what = command.setting.key if isinstance(command, Configure) else kind.title
+        self._failure = f'{what} refused: {why}'
+        self._log('error', self._failure)
+        self._effects.resolve(pending, outcome)
+
+    def stop(self, pending: PendingCommand | None, now: float) -> None:
+        """Halt the motor, whatever the focuser is doing and whatever is known of it."""
+        if self._halt is None:
+            self._halt = MotorHalt(self.channel, now)
+        if pending is not None:
+            self._log('info', 'stop requested')
+            self._halt.join(pending, now)
+        if self._operation is not None and self._operation.moves_motor:
+            self._drop_operation('stopped before it began')
 
     def secure(self, now: float) -> bool:
-        """Before the port is closed: halt a motion of ours; returns whether it has to be waited for."""
-        if self.motor_may_run and self._halting is None:
+        """Before the port is closed: halt a motion of ours; returns whether that is not over yet."""
+        if self.motor_may_run and self._halt is None:
             self.stop(None, now)
-        self._drop_task('given up: the daemon disconnects')
-        return self._halting is not None
+        self._drop_operation('given up: the daemon disconnects')
+        return self._halt is not None
 
-    # Exchanges
+    def _drop_operation(self, reason: str) -> None:
+        """End an operation whose request is not on the wire."""
+        if self._operation is not None and not self._operation.went_out:
+            self._operation.abort(reason, level='warning')
+            self._release()
+
+    # The link to the hub
+
+    def link_goes_down(self, status: int, reason: str, now: float) -> None:
+        """There is no link to the hub: nothing is known any more, and everything under way has failed.
+
+        `status` is what to report until the link is up: Disabled, Initializing or Error.
+        """
+        if self._link_down is None:
+            if self.motor_may_run:
+                self._unsupervised.supervision_lost(now)
+            if self._operation is not None:
+                self._operation.abort(f'failed: {reason}', level='warning', final=True)
+                self._release()
+            if self._halt is not None:
+                for caller in self._halt.take_callers():
+                    self._effects.resolve(caller, Outcome.FAILED)
+                self._halt = None
+            self._forget()
+        self._link_down = availability.LinkDown(reason, status)
+        self._logged_reason = reason if status == FocuserStatus.Error else None
+
+    def link_comes_up(self, now: float) -> None:
+        """The port is open: read everything again. An outage that was reported lasts until the hub answers.
+
+        A motion of ours that has lost its supervision is halted without a poll before: it may be about to begin.
+        """
+        self._forget()
+        if self._link_down is not None and self._link_down.status == FocuserStatus.Error:
+            self._polling.known_reason = self._link_down.reason
+        self._link_down = None
+        if self._unsupervised.is_lost_motion:
+            self._log('warning', 'halting, because the last motion was not followed to its end')
+            self.stop(None, now)
+
+    def _forget(self) -> None:
+        self._state.forget()
+        self._polling.restart()
+        self._beyond_range = None
+        self._arrived = None
+
+    def report_silence(self, reason: str) -> None:
+        """A caller has waited for this channel: report at once that it does not answer."""
+        if self._polling.error is None:
+            self._polling.known_reason = reason
+
+    def read_now(self) -> None:
+        """Read settings and status as soon as possible, whatever the pace."""
+        self._polling.read_now()
+
+    def hub_restarts(self, by_change_of_this: bool, now: float) -> None:
+        """A change that restarts the hub has gone out: the position is not known, and the motor may begin to run."""
+        if by_change_of_this or self._state.status is not None:   # not on a channel that is not there
+            self._unsupervised.hub_restarts(now, self._limits.home_timeout_s)
+            self._state.lose_position(comparable=not by_change_of_this)
+            self._polling.read_now()
+
+    # A source of requests
 
     @property
-    def halt_due(self) -> float:
-        """When a HALT is due, which does not wait long for another exchange; never, if there is none to be sent."""
-        return math.inf if self._down is not None or self._halting is None else self._halting.halt_due
+    def expects_silence(self) -> bool:
+        """Whether a change is under way that restarts the channel."""
+        return isinstance(self._operation, ChangeSetting) and self._operation.may_silence_hub
 
     @property
-    def is_halting(self) -> bool:
-        """Whether a halt is under way that somebody waits for: its looks go before everything but a HALT."""
-        return self._halting is not None and not self._halting.gave_up
+    def in_good_order(self) -> bool:
+        """Whether no poll has failed since the last status."""
+        return self._polling.failures == 0
 
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether there is nothing to do on this channel but to poll it."""
-        return self._task is None and self._halting is None and not self._known.wants_config and not self.failures
-
-    @property
-    def is_moving(self) -> bool:
-        """Whether a motion of ours is being followed."""
-        return isinstance(self._task, Motion) and self._task.phase is Phase.WATCH
-
-    @property
-    def may_be_silent(self) -> bool:
-        """Whether a change is under way that restarts the channel: then silence does not mean that the hub is lost."""
-        return isinstance(self._task, ChangeSetting) and self._task.restarts
-
-    @property
-    def halts_first(self) -> bool:
-        """Whether the HALT that is due is the first one: it does not even wait for a HALT of the other channel."""
-        return self._halting is not None and self._halting.first
-
-    def wanted(self, now: float) -> tuple[float, Request]:
-        """The next exchange and when it is due; at no time without a line."""
-        if self._down is not None:
-            return math.inf, GetStatus(self.number)
-        if self._halting is not None:
-            return self._halting.wanted(now)
-        due: float
-        request: Request
-        if self._known.wants_config or 0 < self._config_failures <= FREE_RETRIES:
-            due, request = -math.inf, GetConfig(self.number)
-        elif self._task is not None:
-            due, request = self._task.wanted()
-            if self._config_is_too_old:
-                request = GetConfig(self.number)
-            elif self._task.phase is Phase.WATCH and self._config_due <= now < due - ASIDE_S:
-                due, request = now, GetConfig(self.number)
-        elif self._config_due <= self._poll_due:
-            due, request = self._poll_due, GetConfig(self.number)
+    def next_request(self, now: float) -> NextRequest:
+        """The request that this focuser needs next."""
+        if self._link_down is not None:
+            return never(self.channel)
+        if self._halt is not None:
+            return self._halt.next_request(now)
+        if self._state.needs_config and (self._state.config is None or self._polling.failures != 1):
+            wanted = NextRequest(-math.inf, GetConfig(self.channel))
+        elif self._operation is None:
+            poll = self._polling.next_request()
+            wanted = poll._replace(can_wait=self.in_good_order and not self._polling.config_must_be_repeated)
+        elif self._polling.config_must_be_repeated and self.in_good_order:
+            wanted = NextRequest(-math.inf, GetConfig(self.channel))
         else:
-            due, request = self._poll_due, GetStatus(self.number)
-        return max(due, self._retry_at), request
+            wanted = self._next_of_operation(self._operation, now)
+        return wanted._replace(due=max(wanted.due, self._polling.not_before))
+
+    def _next_of_operation(self, operation: Operation, now: float) -> NextRequest:
+        wanted = operation.next_request()
+        if self._needs_fresh_config:
+            return NextRequest(wanted.due, GetConfig(self.channel))
+        if operation.phase is Phase.WATCH:
+            if self._polling.config_due <= now < wanted.due - CONFIG_GAP_S:
+                return NextRequest(now, GetConfig(self.channel))
+            return wanted._replace(follows_motion=operation.moves_motor)
+        return wanted
+
+    @property
+    def _needs_fresh_config(self) -> bool:
+        """Whether the settings have to be read again before the operation sets anything in motion."""
+        operation = self._operation
+        if operation is None or operation.phase not in (Phase.CHECK, Phase.SEND) \
+                or isinstance(operation, ChangeSetting):
+            return False
+        oldest = operation.began_at if operation.went_out else operation.began_at - CONFIG_MAX_AGE_S
+        return self._state.config_at < oldest
 
     def sent(self, request: Request, now: float) -> None:
-        """A request of this channel has gone out."""
+        """A request has gone out for this focuser."""
         if isinstance(request, Halt):
-            self._known.hub_compensation.halt_sent(now)
-            if self._halting is not None:
-                self._halting.sent()
-        elif self._task is not None and request == self._task.request():
-            self._task.sent(now)
-            if isinstance(self._task, Motion):
-                self._restarted_at = None   # what runs from now on is that
+            self._state.hub_compensation.halt_sent(now)
+        if self._halt is not None:
+            self._halt.sent(request)
+        elif self._operation is not None and request == self._operation.request():
+            self._operation.sent(now)
+            if self._operation.moves_motor:
+                self._unsupervised.end()   # from now on, the operation follows the motor
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
-        """A request that went out at `sent_at` was answered."""
-        config = self._known.config
-        if isinstance(reply, StatusReport) and config is not None and reply.counts > config.max_counts:
-            self._doubt_place(request, reply, config.max_counts, sent_at, now)
-        elif isinstance(reply, ConfigReport):
-            self._take_config(reply, sent_at, now)
+        """A reply came to a request that went out at `sent_at`, for this or for another channel."""
+        if request.channel != self.channel or self._link_down is not None:
+            return
+        config = self._state.config
+        if isinstance(reply, ConfigReport):
+            self._learn_config(reply, sent_at, now)
         elif isinstance(reply, CompensationReport):
-            self._known.compensation = reply
-            if self._task is not None:
-                self._task.settings(reply, sent_at, now)
+            self._state.compensation = reply
+            if self._operation is not None:
+                self._operation.learn_settings(reply, sent_at, now)
+        elif isinstance(reply, StatusReport) and config is not None and reply.counts > config.max_counts:
+            self._reject_position(request, reply, config.max_counts, sent_at, now)
         elif isinstance(reply, StatusReport):
-            # Only this ends a row of failures: a channel that answers everything else still does not say where it is.
-            self._failure = None
-            self._retry_at = -math.inf
-            self.failures = 0
-            self._take_status(reply, sent_at, now)
+            self._polling.channel_answers()
+            self._learn_status(reply, sent_at, now)
         elif isinstance(request, Halt):
-            self._note_halt(now)
-            if self._halting is not None:
-                self._halting.accepted(now)
-        elif self._task is not None and self._task.phase is Phase.SEND and request == self._task.request():
-            self._task.accepted(now)   # not what was given up meanwhile, and not what another task has asked
+            self._note_halted(now)
+            if self._halt is not None:
+                self._halt.accepted(now)
+        elif self._operation is not None and self._operation.phase is Phase.SEND \
+                and request == self._operation.request():
+            self._operation.accepted(now)   # not a request that was given up, nor one of another operation
         self._settle(now)
 
     def failed(self, request: Request, error: HubError, now: float) -> None:
-        """A request was refused, or its reply was garbled or did not come."""
-        self._note_failure(request, error, now)
+        """An exchange that was made for this focuser was refused, garbled, not answered, or interrupted."""
+        if not isinstance(error, Interrupted):
+            self._note_failure(request, error, now)
         if isinstance(error, Silent):
-            self._known.hub_compensation.not_heard()
-        if self._halting is not None:
-            self._halting.failed_exchange(request, now)
-            self._retry_at = -math.inf
-        if self._task is not None and not isinstance(request, Halt):
-            self._task.failed_exchange(request, error, now)
+            self._state.hub_compensation.not_answered()
+        if self._halt is not None:
+            self._halt.exchange_failed(request, now)
+            self._polling.not_before = -math.inf
+        if self._operation is not None and not isinstance(request, Halt):
+            self._operation.exchange_failed(request, error, now)
         self._settle(now)
 
     def _note_failure(self, request: Request, error: HubError, now: float) -> None:
-        if isinstance(request, (GetStatus, GetConfig)) or not isinstance(error, Refused):
-            self._failure = error
-            self.failures += 1
-            self._config_failures += isinstance(request, GetConfig)
-            if self.failures > FREE_RETRIES:
-                pace_s = self._settings.idle_loop_delay_s if self._task is None else self._settings.moving_loop_delay_s
-                self._retry_at = now + pace_s
-
-    def _doubt_place(self, request: Request, status: StatusReport, max_counts: int, sent_at: float, now: float) -> None:
-        """A position beyond Max Pos: neither is believed any more, and the settings are read again.
-
-        That the motor runs, or stands, it tells all the same: for a halt, and, when it is said twice, for the change
-        that makes both agree.
-        """
-        error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
-        self._config_due = self._poll_due = -math.inf
-        self._note_failure(request, error, now)
-        said_twice, self._doubted = status.counts == self._doubted, status.counts
-        if self._halting is not None:
-            self._retry_at = -math.inf
-            if self._halting.status(status, now):
-                self._known.lose_place(comparable=False)
-                self._halted(f'{status.counts} counts, beyond Max Pos', now)
-        elif isinstance(self._task, ChangeSetting) and said_twice:
-            self._task.status(status, sent_at, now)
-        elif self._task is not None:
-            self._task.failed_exchange(request, error, now)
-
-    def tick(self, now: float) -> None:
-        """Look at the clock: deadlines of commands, and troubles to be logged."""
-        if self._task is not None:
-            self._task.tick(now)
-        if self._halting is not None and now >= self._halting.gives_up_at:
-            self._lose_patience()
-        elif self._halting is not None and now >= self._halting.motion_until:
-            self._leave_to_the_halt()
-        if self._restart_ends <= now and self._halting is None:
-            self._log('error', 'what a change has set in motion has not come to rest in time; halting')
-            self.stop(None, now)
-        self._settle(now)
-        self._log_trouble(now)
-
-    def _note_halt(self, now: float) -> None:
-        if self._known.hub_compensation.halted(now):
-            self._log('warning', 'temperature compensation is off now: a halt ends it')
-            self._config_due = self._poll_due = -math.inf
+        at_rest = self._operation is None
+        self._polling.failed(request, error, now, self._limits.idle_loop_delay_s if at_rest
+                             else self._limits.moving_loop_delay_s)
 
     def deadline(self, now: float) -> float:
-        """When `tick` has something to do next, apart from the exchange that is `wanted`."""
-        times = [self._good_until + 0.001, self._restart_ends]
-        if self._task is not None:
-            times.append(self._task.deadline)
-        if self._halting is not None:
-            times += [self._halting.gives_up_at, self._halting.motion_until]
+        """When `tick` has something to do next."""
+        times = [availability.good_until(self._facts) + 0.001, self._unsupervised.until]
+        if self._operation is not None:
+            times.append(self._operation.deadline)
+        if self._halt is not None:
+            times += [self._halt.halt_due, self._halt.tell_callers_at, self._halt.tell_operation_at]
         return min((when for when in times if when > now), default=math.inf)
 
-    def _take_config(self, config: ConfigReport, sent_at: float, now: float) -> None:
-        compensated = self._known.hub_compensation.is_expected
-        before = self._known.learn_config(config, sent_at, now)
+    def tick(self, now: float) -> None:
+        """Check the deadlines of commands and of unsupervised motion, and log whether the focuser can be used."""
+        if self._operation is not None:
+            self._operation.tick(now)
+        if self._halt is not None and now >= self._halt.tell_callers_at:
+            self._halt_not_confirmed(self._halt)
+        elif self._halt is not None and now >= self._halt.tell_operation_at:
+            self._leave_operation_to_halt()
+        if self._unsupervised.until <= now and self._halt is None:
+            self._log('error', 'the motion that a change has caused is not over in time; halting')
+            self.stop(None, now)
+        self._settle(now)
+        self._log_reason(now)
+
+    # What follows from reports
+
+    def _learn_config(self, config: ConfigReport, sent_at: float, now: float) -> None:
+        state, operation = self._state, self._operation
+        compensated = state.hub_compensation.is_expected
+        before = state.learn_config(config, sent_at, now)
         if before is None:
             return
         if before.max_counts != config.max_counts:
             self._log('warning', f'Max Pos of the hub changed from {before.max_counts} to {config.max_counts}: '
                                  f'all positions in steps have shifted')
-            self._give_up_task('the range of the hub has changed')
-        changed_by_us = isinstance(self._task, ChangeSetting) and self._task.key == 'temperature_compensation'
+            self._give_up('the range of the hub has changed')
+        changed_by_us = isinstance(operation, ChangeSetting) and operation.key == 'temperature_compensation'
         if compensated and not config.compensating and not changed_by_us:
             self._log('warning', 'temperature compensation is off now: a halt ends it')
-        if self._known.interfering:
-            self._give_up_task(self._known.interfering[0])
-        self._config_failures = 0
-        self._config_due = now + (0 if self._known.interfering else max(CONFIG_PACE_S, 10 * (now - sent_at)))
-        if isinstance(self._task, Move) and self._known.scale is not None:
-            self._task.rescale(self._known.scale, self._known.hub_compensation.is_expected)
-        if self._task is not None:
-            self._task.settings(config, sent_at, now)
+        if state.self_moving_settings:
+            self._give_up(state.self_moving_settings[0])
+        self._polling.config_received(sent_at, now, again_soon=bool(state.self_moving_settings))
+        if self._operation is not None:
+            self._operation.learn_settings(config, sent_at, now)
 
-    def _give_up_task(self, reason: str) -> None:
-        """What the task was built on has changed: end it, and halt a motor that may run."""
-        if isinstance(self._task, Motion) and self._task.went_out:
-            self._task.give_up(f'given up: {reason}')
-        elif self._task is not None and not isinstance(self._task, ChangeSetting):
-            self._task.cancel(f'given up: {reason}')
-            self._release()
+    def _give_up(self, reason: str) -> None:
+        """The settings that the operation depends on have changed: abort it."""
+        if self._operation is not None and not isinstance(self._operation, ChangeSetting):
+            self._operation.abort(f'given up: {reason}', level='warning')
+            if self._operation.phase is Phase.ENDED:
+                self._release()
 
-    def _take_status(self, status: StatusReport, sent_at: float, now: float) -> None:
-        self._arrival = None
-        checking = self._task is None or self._task.phase is Phase.CHECK or isinstance(self._task, ChangeSetting)
-        may_have_moved = self._halting is not None or self._unattended or not checking
-        if not self._known.learn_status(status, sent_at, may_have_moved):
-            self._poll_due = -math.inf
+    def _learn_status(self, status: StatusReport, sent_at: float, now: float) -> None:
+        state, operation = self._state, self._operation
+        self._arrived = None
+        explained = operation is not None and operation.changes_position and operation.phase is not Phase.CHECK
+        may_have_moved = explained or self._halt is not None or self._unsupervised.is_lost_motion
+        if not state.learn_status(status, sent_at, may_have_moved):
+            self._polling.status_due = -math.inf
             return
-        pace_s = self._settings.moving_loop_delay_s if status.moving else self._settings.idle_loop_delay_s
-        self._poll_due = sent_at + pace_s
-        if self._halting is not None:
-            if self._halting.status(status, now):
-                self._known.rest()
-                self._halted(self._known.in_steps(status.counts), now)
+        self._polling.status_received(sent_at, self._limits.moving_loop_delay_s if status.moving
+                                      else self._limits.idle_loop_delay_s)
+        if self._halt is not None:
+            if self._halt.learn_status(status, now):
+                state.rest()
+                self._halted(self._halt, state.in_steps(status.counts), now)
             return
-        if checking and self._restarted_at is not None:
-            self._known.rest()
-            self._look_at_restart(status, sent_at)
-        elif checking:
-            news = self._known.follow_outside_motion()
+        if not explained and self._unsupervised.follows_restart:
+            state.rest()
+            self._unsupervised.seen(status, sent_at)
+        elif not explained:
+            news = state.follow_others_motion()
             if news is not None:
-                self._log('info' if self._known.hub_compensation.is_expected else 'warning', news)
-        if isinstance(self._task, Move) and self._unhomed and not status.moving:
-            self._give_up_task(UNHOMED)
-        if self._task is not None and not (self._task.phase is Phase.CHECK and self._config_is_too_old):
-            self._task.status(status, sent_at, now)
+                self._log('info' if state.hub_compensation.is_expected else 'warning', news)
+        if operation is not None and not (operation.phase is Phase.CHECK and self._needs_fresh_config):
+            operation.learn_status(status, sent_at, now)
 
-    def _halted(self, where: str, now: float) -> None:
-        """A status after HALT shows the motor at rest, at a place in words."""
-        assert self._halting is not None
-        self._note_halt(now)
-        tickets = self._halting.waiting()
-        worth_a_line = tickets or self._halting.gave_up
-        self._halting = None
-        self._unattended, self._restarted_at = False, None
-        if isinstance(self._task, Motion) and self._task.went_out:
-            if self._task.phase is Phase.FAILED:
+    def _reject_position(self, request: Request, status: StatusReport, max_counts: int, sent_at: float,
+                         now: float) -> None:
+        """A position beyond Max Pos: neither is believed any more, and the settings are read again.
+
+        The report still tells whether the motor runs: for a halt, and, when it comes twice, for a change of the setting
+        that makes both agree.
+        """
+        error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
+        self._note_failure(request, error, now)
+        self._polling.config_due = self._polling.status_due = -math.inf
+        came_twice, self._beyond_range = status.counts == self._beyond_range, status.counts
+        if self._halt is not None:
+            self._polling.not_before = -math.inf
+            if self._halt.learn_status(status, now):
+                self._state.lose_position(comparable=False)
+                self._halted(self._halt, f'{status.counts} counts, beyond Max Pos', now)
+        elif isinstance(self._operation, ChangeSetting) and came_twice:
+            self._operation.learn_status(status, sent_at, now)
+        elif self._operation is not None:
+            self._operation.exchange_failed(request, error, now)
+
+    # The halt
+
+    def _note_halted(self, now: float) -> None:
+        if self._state.hub_compensation.halt_answered(now):
+            self._log('warning', 'temperature compensation is off now: a halt ends it')
+            self._polling.config_due = self._polling.status_due = -math.inf
+
+    def _halted(self, halt: MotorHalt, where: str, now: float) -> None:
+        """A status after HALT shows the motor at rest, at a position in words."""
+        self._note_halted(now)
+        callers = halt.take_callers()
+        self._halt = None
+        self._unsupervised.end()
+        operation = self._operation
+        if operation is not None and operation.moves_motor and operation.went_out:
+            if operation.phase is Phase.HALTING:
                 self._log('info', f'halted at {where}')
-                self._task.finish(Outcome.FAILED)
-            else:
-                self._task.cancel(f'stopped at {where}')
+            operation.abort(f'stopped at {where}', level='warning', final=True)
             self._release()
-        elif worth_a_line:
+        elif callers or halt.callers_told:
             self._log('info', f'stopped at {where}')
-        for ticket in tickets:
-            self._sink.resolve(ticket, Outcome.DONE)
+        for caller in callers:
+            self._effects.resolve(caller, Outcome.DONE)
 
-    def _lose_patience(self) -> None:
-        """Nobody can wait any longer for the motor to stand: tell them, and go on halting."""
-        assert self._halting is not None
-        tickets = self._halting.give_up()
-        if tickets or self.motor_may_run:
-            self._log('error', f'the hub did not confirm the halt: {self._failure or "the motor still runs"}')
-        for ticket in tickets:
-            self._sink.resolve(ticket, Outcome.FAILED)
-        self._leave_to_the_halt()
-        if self._known.config is None and not self.motor_may_run:
-            self._halting = None   # a channel that has never answered: there may be none
+    def _halt_not_confirmed(self, halt: MotorHalt) -> None:
+        """The callers can not wait any longer for the motor to be at rest: tell them, and go on halting."""
+        callers = halt.stop_waiting()
+        if callers or self.motor_may_run:
+            self._log('error', f'the hub did not confirm the halt: {self._polling.error or "the motor still runs"}')
+        for caller in callers:
+            self._effects.resolve(caller, Outcome.FAILED)
+        self._leave_operation_to_halt()
+        if self._state.config is None and not self.motor_may_run:
+            self._halt = None   # a channel that has never answered: there may be none
 
-    def _leave_to_the_halt(self) -> None:
-        """Tell who waits for a motion that it has failed, however often others ask for a stop; it is halted on."""
-        if isinstance(self._task, Motion) and self._task.went_out:
-            if self._task.phase is not Phase.FAILED:   # then it has been said already why
-                self._task.cancel('failed: it was to be stopped, and may go on')
-            self._task.finish(Outcome.FAILED)
-            self._unattended = True
-            self._known.target_counts = self._known.requested_counts = self._task.target_counts
+    def _leave_operation_to_halt(self) -> None:
+        """Tell the caller of a motion that it has failed, even if others ask for a stop again; the halt goes on."""
+        operation = self._operation
+        if isinstance(operation, Motion) and operation.went_out:
+            operation.abort('failed: the halt was not confirmed, and the motor may still run', level='warning',
+                            final=True)
+            self._unsupervised.supervision_lost(operation.began_at)
+            self._state.target_counts = self._state.requested_counts = operation.target_counts
             self._release()
+
+    # The end of operations, and the log
+
+    def _settle(self, now: float) -> None:
+        """Do what follows from a decision of the operation: halt the motor, or end."""
+        operation, state = self._operation, self._state
+        if operation is None:
+            return
+        if operation.phase is Phase.HALTING and self._halt is None:
+            self.stop(None, now)
+        elif operation.phase is Phase.ENDED:
+            arrived = isinstance(operation, Move) and operation.outcome is Outcome.DONE
+            self._arrived = state.status if arrived else None
+            if isinstance(operation, ChangeSetting) and operation.outcome is not Outcome.DONE and operation.went_out:
+                self._polling.read_now()   # the hub may have changed it all the same
+            self._release()
+            if state.status is not None and not state.moving:
+                state.rest()
+
+    def _release(self) -> None:
+        """The operation has ended."""
+        assert self._operation is not None
+        self._failure, self._operation = self._operation.failure, None
+
+    def _log_reason(self, now: float) -> None:
+        """Log why the focuser can not be used when that begins, and when it ends."""
+        status, reason = availability.judge(self._facts, now)
+        if self._link_down is not None or status == FocuserStatus.Initializing or reason == self._logged_reason:
+            return
+        if reason is None:
+            self._log('info', 'usable again')
+        elif self._state.status is None or availability.is_silent(self._facts, now):
+            if self._logged_reason is not None or self._polling.failures < 2:
+                return
+            self._log('error', reason)
+        else:
+            self._log('warning' if status == FocuserStatus.Disconnected else 'error', reason)
+        self._logged_reason = reason
+
+    def _log(self, level: str, message: str) -> None:
+        self._effects.log(level, f'channel {self.channel}: {message}')

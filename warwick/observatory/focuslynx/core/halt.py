@@ -1,112 +1,124 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The halt of a motor: sent until a status shows that it stands. Pure: it is given replies and the time."""
+"""The halt of a motor: HALT is sent until a status shows the motor at rest. Pure: replies and the time are given."""
 
 from __future__ import annotations
 
 import math
 
-from .commands import Ticket
+from .commands import PendingCommand
+from .operation import START_LIMIT_S
 from .reports import GetStatus, StatusReport
-from .requests import Halt, Request
+from .requests import Halt, NextRequest, Priority, Request
 
-START_LIMIT_S = 2.5
-"""How long a motor may take to begin after the hub accepted the move. Up to 2 s are seen on real hubs."""
+CALLER_LIMIT_S = 3.5
+"""How long a caller waits for a motor to be at rest after a halt. Its client gives up after 5 s."""
 
-HALT_LIMIT_S = 3.5
-"""How long a caller waits for a motor to stand after a halt. Its client gives up after 5 s."""
+RESEND_AFTER_HALTED_S = 0.5
+"""A motor that still runs so long after the hub answered HALTED is told once more."""
 
-RESEND_S = 0.5
-"""A motor that runs on so long after the hub answered HALTED is told once more."""
+RESEND_S = 0.05
+SLOW_RESEND_S = 1.0
+"""Pause before a HALT without an answer is repeated: while callers wait, and after they have been told."""
+
+FIRST_POLL_GAP_S = 0.02
+LONGEST_POLL_GAP_S = 0.5
+"""Pauses between the polls of a motor that slows down; each is twice as long as the one before."""
 
 
 class MotorHalt:
-    """HALT, until a status shows the motor at rest. It goes before everything else that the channel may want.
+    """HALT, until a status shows the motor at rest. It goes before everything else that the focuser may need.
 
-    Callers that wait for it are told after HALT_LIMIT_S at the latest. The halt itself goes on after that: a motor
-    that nobody could stop is not left alone.
+    Callers are told after CALLER_LIMIT_S at the latest. The halt itself continues after that: a motor that does not
+    stop is never left alone.
     """
 
     def __init__(self, channel: int, now: float) -> None:
         self._channel = channel
-        self.motion_until = now + HALT_LIMIT_S  # when those who wait for the motion itself are told, too
         self.halt_due = now                     # when HALT has to go out, for the first time or again
-        self._look_due = math.inf
-        self._look_gap_s = 0.02
+        self._poll_due = math.inf
+        self._poll_gap_s = FIRST_POLL_GAP_S
         self._resend_at = math.inf
-        self._accepted = False
-        self._resting_since: float | None = None
-        self.gave_up = False
-        self.first = True                       # no HALT has gone out yet for the latest caller
-        self._waiting: list[Ticket] = []
-        self.gives_up_at = now + HALT_LIMIT_S   # when the callers are told, and the pace slows down
+        self._accepted = False                  # the hub has answered the latest HALT with HALTED
+        self._unsent = True                     # no HALT has gone out yet for the latest caller
+        self._rests_since: float | None = None
+        self._callers: list[PendingCommand] = []
+        self.callers_told = False               # callers could not wait any longer; HALT is repeated slowly
+        self.tell_callers_at = now + CALLER_LIMIT_S
+        self.tell_operation_at = now + CALLER_LIMIT_S   # when the caller of the operation itself is told, too
 
-    def join(self, ticket: Ticket, now: float) -> None:
+    def join(self, caller: PendingCommand, now: float) -> None:
         """Another caller wants the same: HALT goes out again for it."""
-        if not self._waiting:
-            self.gives_up_at = now + HALT_LIMIT_S
-        self.gave_up = False
-        self._waiting.append(ticket)
+        if not self._callers:
+            self.tell_callers_at = now + CALLER_LIMIT_S
+        self.callers_told = False
+        self._callers.append(caller)
         self._accepted = False
         self.halt_due = now
-        self._look_due = math.inf
-        self.first = True
+        self._poll_due = math.inf
+        self._unsent = True
 
-    def wanted(self, now: float) -> tuple[float, Request]:
-        """The next exchange of the halt, and when. A HALT that is due goes before a look that is."""
-        if self.halt_due <= max(now, self._look_due):
-            return self.halt_due, Halt(self._channel)
-        return self._look_due, GetStatus(self._channel)
+    def next_request(self, now: float) -> NextRequest:
+        """HALT, or the poll that shows whether the motor is at rest. A HALT that is due goes first."""
+        if self.halt_due <= max(now, self._poll_due):
+            return NextRequest(self.halt_due, Halt(self._channel),
+                               Priority.FIRST_HALT if self._unsent else Priority.HALT)
+        return NextRequest(self._poll_due, GetStatus(self._channel),
+                           Priority.POLL if self.callers_told else Priority.AFTER_HALT)
+
+    def sent(self, request: Request) -> None:
+        """One of these requests has gone out."""
+        if isinstance(request, Halt):
+            self._unsent = False
+        elif request == GetStatus(self._channel):
+            self._poll_due = math.inf
 
     def accepted(self, now: float) -> None:
-        """The hub answered HALTED, though perhaps to the HALT of an earlier caller: look whether the motor stands."""
-        if not self.first:
+        """The hub answered HALTED, though perhaps to the HALT of an earlier caller: poll the motor."""
+        if not self._unsent:
             self._accepted = True
-            self._resend_at = now + RESEND_S
+            self._resend_at = now + RESEND_AFTER_HALTED_S
             self.halt_due = math.inf
-            self._look_due = now
+            self._poll_due = now
 
-    def status(self, status: StatusReport, now: float) -> bool:
-        """A status that was asked for after the last HALT; returns whether the motor stands.
+    def learn_status(self, status: StatusReport, now: float) -> bool:
+        """Take a status that was asked for after the latest HALT; returns whether the motor is at rest for certain.
 
-        Without HALTED that takes longer to believe: a motor that has been told to move may only be about to begin.
+        Without HALTED that takes START_LIMIT_S: a motor that was told to move may be about to begin.
         """
         if status.moving:
-            self._resting_since = None
+            self._rests_since = None
             if now >= self._resend_at:
                 self.halt_due = now
-            self._look_due = now + self._look_gap_s
-            self._look_gap_s = min(self._look_gap_s * 2, 0.5)
+            self._poll_due = now + self._poll_gap_s
+            self._poll_gap_s = min(self._poll_gap_s * 2, LONGEST_POLL_GAP_S)
             return False
-        if self._resting_since is None:
-            self._resting_since = now
-        if self._accepted or now - self._resting_since >= START_LIMIT_S:
-            return not self.first
-        self._look_due = math.inf
+        if self._rests_since is None:
+            self._rests_since = now
+        if self._accepted or now - self._rests_since >= START_LIMIT_S:
+            return not self._unsent
+        self._poll_due = math.inf
         return False
 
-    def failed_exchange(self, request: Request, now: float) -> None:
-        """HALT, or the look after it, had no proper answer: look, and send HALT again."""
-        if self.first:
+    def exchange_failed(self, request: Request, now: float) -> None:
+        """HALT, or the poll after it, had no proper answer: poll, and send HALT again."""
+        if self._unsent:
             return
+        resend_at = now + (SLOW_RESEND_S if self.callers_told else RESEND_S)
         if isinstance(request, Halt):
             self._accepted = False
-            self._look_due = now
-            self.halt_due = now + (1.0 if self.gave_up else 0.05)
+            self._poll_due = now
+            self.halt_due = resend_at
         else:
-            self._look_due = math.inf
-            self.halt_due = min(self.halt_due, now + (1.0 if self.gave_up else 0.05))
+            self._poll_due = math.inf
+            self.halt_due = min(self.halt_due, resend_at)
 
-    def sent(self) -> None:
-        """HALT has gone out."""
-        self.first = False
+    def take_callers(self) -> list[PendingCommand]:
+        """The callers that still wait; each is returned once."""
+        callers, self._callers = self._callers, []
+        return callers
 
-    def give_up(self) -> list[Ticket]:
-        """Nobody can wait any longer; returns the callers. HALT is sent on, at a slower pace."""
-        self.gave_up = True
-        self.gives_up_at = math.inf
-        return self.waiting()
-
-    def waiting(self) -> list[Ticket]:
-        """Take all callers."""
-        tickets, self._waiting = self._waiting, []
-        return tickets
+    def stop_waiting(self) -> list[PendingCommand]:
+        """The callers can not wait any longer; returns them. HALT is still sent, at a slower pace."""
+        self.callers_told = True
+        self.tell_callers_at = math.inf
+        return self.take_callers()

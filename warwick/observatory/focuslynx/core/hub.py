@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One hub: whether there is a line to it, and whom a command is for.
+"""One hub: whether there is a link to it, and which focuser a command is for.
 
-Pure: it is given commands, bytes and the time, and leaves effects (bytes to write, a port to open or close, outcomes
-and log lines) for the thread that owns the port. What goes over the line, and when, is the business of traffic.py.
+Pure: commands, bytes and the time are given to it, and it leaves effects (bytes to write, a port to open or close,
+outcomes and log lines) for the thread that owns the port. scheduler.py decides what goes over the link, and when.
 """
 
 from __future__ import annotations
@@ -11,94 +11,98 @@ import math
 from enum import Enum
 
 from ..constants import CHANNELS, FocuserStatus
-from .availability import OFFLINE
+from .availability import NOT_CONNECTED
 from .commands import (
     ClosePort,
-    Command,
-    Configure,
     Connect,
     Disconnect,
     Effect,
     Effects,
-    Home,
-    MoveFocuser,
     OpenPort,
     Outcome,
+    PendingCommand,
     QueryHub,
     Stop,
-    Ticket,
 )
 from .focuser import Focuser
+from .hub_query import HubQuery
 from .limits import Limits
 from .reports import HubInfo
-from .requests import Silent
+from .requests import SetSetting
 from .scheduler import Scheduler
 from .snapshot import FocuserSnapshot
 
 REOPEN_S = 1.0
+"""Pause between two attempts to open the port."""
+
 CONNECT_LIMIT_S = 4.0
 """When a caller of connect is told at the latest. Its client gives up after 5 s."""
 
-CONNECT_PATIENCE_S = 1.5
+SECOND_CHANNEL_LIMIT_S = 1.5
 """How long connect waits for the second channel when the first is usable."""
 
 SECURE_LIMIT_S = 2.0
-"""How long disconnecting waits for a motor to stand."""
+"""How long disconnecting waits for a motor to be at rest."""
 
 
-class Line(Enum):
-    """Where the connection stands."""
+class LinkState(Enum):
+    """The state of the link to the hub."""
 
-    OFFLINE = 'nobody wants one'
+    OFFLINE = 'no connection is wanted'
     OPENING = 'the port is being opened'
-    WAITING = 'the next attempt to open is due later'
+    WAITING = 'the next attempt to open the port is due later'
     OPEN = 'the port is open'
-    SECURING = 'the port is open until the motors stand'
+    SECURING = 'the port is open until the motors are at rest'
 
 
 class Hub:
     """The conversation with one hub.
 
-    Whoever runs it calls `submit`, `received`, `opened`, `not_opened` and `lost` as things happen, `advance` after
-    each of them and whenever `next_time` has come, and carries out what `take_effects` returns, in its order.
+    Its owner calls `submit`, `received`, `opened`, `not_opened` and `lost` as things happen, calls `advance` after each
+    of them and at `next_time`, and carries out the effects that `take_effects` returns, in their order.
     """
 
-    def __init__(self, settings: Limits, port_name: str, unattended: frozenset[int] = frozenset()) -> None:
-        """`unattended`: channels whose motors a former controller set in motion and could not watch to the end."""
+    def __init__(self, limits: Limits, port_name: str, lost_motions: frozenset[int] = frozenset()) -> None:
+        """`lost_motions`: channels whose motors an earlier Hub set in motion and could not follow to the end."""
         self._port_name = port_name
         self._effects = Effects()
-        self._channels: dict[int, Focuser] = {n: Focuser(n, settings, self._effects, n in unattended) for n in CHANNELS}
-        self._line = Line.OFFLINE
-        self._traffic = Scheduler(settings, self._channels, self._effects, self._note_contact)
+        self._focusers = {n: Focuser(n, limits, self._effects, n in lost_motions) for n in CHANNELS}
+        self._query = HubQuery(self._effects)
+        self._scheduler = Scheduler(limits, (*self._focusers.values(), self._query), self._effects, self._note_contact)
+        self._link = LinkState.OFFLINE
         self._in_contact = False        # the hub has answered since the port was opened
         self._outage_logged = False
         self._reopen_at = math.inf
-        self._connecting: list[tuple[float, Ticket]] = []   # who waits for a connection, and since when
-        self._disconnecting: list[Ticket] = []
+        self._connecting: list[tuple[float, PendingCommand]] = []   # callers of connect, and since when they wait
+        self._disconnecting: list[PendingCommand] = []
         self._secure_until = math.inf
 
     # What others may know
 
-    def views(self, now: float) -> dict[int, FocuserSnapshot]:
-        """The state of all channels."""
-        return {n: channel.view(now) for n, channel in self._channels.items()}
+    def snapshots(self, now: float) -> dict[int, FocuserSnapshot]:
+        """The state of all focusers by channel."""
+        return {n: focuser.snapshot(now) for n, focuser in self._focusers.items()}
 
     @property
-    def hub(self) -> HubInfo | None:
-        """What the hub has told of itself since the port was opened, when it was last asked."""
-        return self._traffic.hub
+    def info(self) -> HubInfo | None:
+        """The hub's latest answer about itself since the port was opened."""
+        return self._query.hub
 
     @property
-    def is_at_leisure(self) -> bool:
-        """Whether nobody waits for anything: only polls go over the line."""
-        return self._line is Line.OPEN and not self._connecting and self._traffic.is_at_leisure
+    def is_waiting(self) -> bool:
+        """Whether a request is on its way."""
+        return self._scheduler.is_waiting
 
-    def unattended(self) -> frozenset[int]:
+    def only_polls(self, now: float) -> bool:
+        """Whether no caller waits for anything: only regular polls go over the link."""
+        return self._link is LinkState.OPEN and not self._connecting and self._scheduler.only_polls(now)
+
+    def running_motors(self) -> frozenset[int]:
         """Channels in which a motion of ours may be under way."""
-        return frozenset(n for n, channel in self._channels.items() if channel.motor_may_run)
+        return frozenset(n for n, focuser in self._focusers.items() if focuser.motor_may_run)
 
     def take_effects(self) -> list[Effect]:
-        """What has to be done, in this order; taken once."""
+        """What has to be done, in this order; each effect is returned once."""
         effects = list(self._effects)
         self._effects.clear()
         return effects
@@ -106,186 +110,191 @@ class Hub:
     def next_time(self, now: float) -> float:
         """When to call `advance` next, if nothing happens before."""
         times = [self._reopen_at, self._secure_until]
-        times += [began + limit_s for began, _ in self._connecting for limit_s in (CONNECT_PATIENCE_S, CONNECT_LIMIT_S)
-                  if began + limit_s > now]
-        if self._line in (Line.OPEN, Line.SECURING):
-            times.append(self._traffic.next_time(now))
+        times += [began + limit_s for began, _ in self._connecting
+                  for limit_s in (SECOND_CHANNEL_LIMIT_S, CONNECT_LIMIT_S) if began + limit_s > now]
+        if self._is_open:
+            times.append(self._scheduler.next_time(now))
         return min(times)
 
     # What happens
 
-    def submit(self, command: Command, ticket: Ticket, now: float) -> None:
-        """Take a command. Its ticket is resolved exactly once, now or later."""
+    def submit(self, pending: PendingCommand, now: float) -> None:
+        """Take a command. It gets its outcome exactly once, now or later."""
+        command = pending.command
         if isinstance(command, Connect):
-            self._connect(ticket, now)
+            self._connect(pending, now)
         elif isinstance(command, Disconnect):
-            self._disconnect(ticket, now)
-        elif isinstance(command, Stop):
-            if self._line in (Line.OPEN, Line.SECURING):
-                self._channels[command.channel].stop(ticket, now)
-            else:
-                self._effects.resolve(ticket, Outcome.NOT_AVAILABLE)
-        elif self._line is not Line.OPEN:
-            self._effects.resolve(ticket, Outcome.NOT_AVAILABLE)
-        elif isinstance(command, MoveFocuser):
-            self._channels[command.channel].move(command.steps, command.offset, ticket, now)
-        elif isinstance(command, Home):
-            self._channels[command.channel].home(ticket, now)
-        elif isinstance(command, Configure):
-            elsewhere = self._channels[3 - command.channel].busy
-            self._channels[command.channel].configure(command, elsewhere, ticket, now)
+            self._disconnect(pending, now)
+        elif isinstance(command, Stop) and self._is_open:
+            self._focusers[command.channel].stop(pending, now)
+        elif isinstance(command, Stop) or self._link is not LinkState.OPEN:
+            self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
         elif isinstance(command, QueryHub):
-            self._traffic.inquire(ticket, now)
+            answering = tuple(n for n, focuser in self._focusers.items() if focuser.answered_since(-math.inf))
+            self._query.join(pending, answering, now)
         else:
-            self._channels[command.channel].zero(ticket, now)
+            elsewhere = next((focuser.busy for n, focuser in self._focusers.items() if n != command.channel), None)
+            self._focusers[command.channel].begin(pending, elsewhere, now)
 
     def opened(self, now: float) -> None:
         """The port is open."""
-        if self._line is not Line.OPENING:
+        if self._link is not LinkState.OPENING:
             return
-        self._line = Line.OPEN
+        self._link = LinkState.OPEN
         self._in_contact = False
-        self._traffic.opened(now)
-        for channel in self._channels.values():
-            channel.line_up(now)
+        self._scheduler.opened(now)
+        for focuser in self._focusers.values():
+            focuser.link_comes_up(now)
 
     def not_opened(self, reason: str, now: float) -> None:
         """The port could not be opened."""
-        if self._line is Line.OPENING:
-            self._outage(reason, now)
+        if self._link is LinkState.OPENING:
+            self._begin_outage(reason, now)
 
     def lost(self, reason: str, now: float) -> None:
         """The port broke."""
-        if self._line is Line.OPEN:
+        if self._link is LinkState.OPEN:
             self._effects.append(ClosePort())
-            self._outage(reason, now)
-        elif self._line is Line.SECURING:
-            self._go_offline(f'the connection broke while it was being closed: {reason}')
+            self._begin_outage(reason, now)
+        elif self._link is LinkState.SECURING:
+            self._go_offline(f'the connection broke while it was being closed: {reason}', now)
 
     def received(self, data: bytes, now: float) -> None:
-        """Bytes came. Those that no exchange waits for are dropped."""
-        self._traffic.received(data, now)
+        """Bytes came."""
+        self._scheduler.received(data, now)
 
     def advance(self, now: float) -> None:
         """Do what is due."""
-        if self._line is Line.WAITING and now >= self._reopen_at:
+        if self._link is LinkState.WAITING and now >= self._reopen_at:
             self._open()
-        if self._line in (Line.OPEN, Line.SECURING):
-            for channel in self._channels.values():
-                channel.tick(now)
-            self._traffic.watch(now)
-            if self._traffic.is_lost(now):
-                self.lost(f'the hub on {self._port_name} does not answer: {self._traffic.last_error}', now)
+        if self._is_open:
+            for focuser in self._focusers.values():
+                focuser.tick(now)
+            self._query.tick(now)
+            self._scheduler.end_overdue(now)
+            if self._scheduler.is_lost(now):
+                self.lost(f'the hub on {self._port_name} does not answer: {self._scheduler.last_error}', now)
             else:
-                self._traffic.start(now)
-        if self._line is Line.SECURING and (not self._secure(now) or now >= self._secure_until):
-            self._go_offline('disconnected on request')
+                self._start_exchange(now)
+        if self._link is LinkState.SECURING and (not self._secure(now) or now >= self._secure_until):
+            self._go_offline('disconnected on request', now)
         self._judge_connect(now)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._link in (LinkState.OPEN, LinkState.SECURING)
+
+    def _start_exchange(self, now: float) -> None:
+        request = self._scheduler.start(now)
+        if isinstance(request, SetSetting) and request.restarts:
+            for n, focuser in self._focusers.items():   # some hubs restart as a whole
+                focuser.hub_restarts(n == request.channel, now)
 
     # Connection
 
-    def _connect(self, ticket: Ticket, now: float) -> None:
-        if self._line is Line.SECURING:
-            self._effects.resolve(ticket, Outcome.FAILED)
+    def _connect(self, pending: PendingCommand, now: float) -> None:
+        if self._link is LinkState.SECURING:
+            self._effects.resolve(pending, Outcome.FAILED)
             return
-        if self._line is Line.OPEN and any(channel.usable(now) for channel in self._channels.values()):
-            self._effects.resolve(ticket, Outcome.ALREADY_CONNECTED)
+        if self._link is LinkState.OPEN and any(focuser.usable(now) for focuser in self._focusers.values()):
+            self._effects.resolve(pending, Outcome.ALREADY_CONNECTED)
             return
-        self._connecting.append((now, ticket))
-        if self._line is Line.OFFLINE:
-            for channel in self._channels.values():
-                channel.line_down(FocuserStatus.Initializing, f'connecting to the hub on {self._port_name}')
-        for channel in self._channels.values():
-            channel.ask_again()
-        if self._line in (Line.OFFLINE, Line.WAITING):
+        self._connecting.append((now, pending))
+        for focuser in self._focusers.values():
+            if self._link is LinkState.OFFLINE:
+                reason = f'connecting to the hub on {self._port_name}'
+                focuser.link_goes_down(FocuserStatus.Initializing, reason, now)
+            focuser.read_now()
+        if self._link in (LinkState.OFFLINE, LinkState.WAITING):
             self._open()
 
     def _open(self) -> None:
-        self._line = Line.OPENING
+        self._link = LinkState.OPENING
         self._reopen_at = math.inf
         self._effects.append(OpenPort())
 
-    def _disconnect(self, ticket: Ticket, now: float) -> None:
-        if self._line is Line.OFFLINE:
-            self._effects.resolve(ticket, Outcome.NOT_CONNECTED)
+    def _disconnect(self, pending: PendingCommand, now: float) -> None:
+        if self._link is LinkState.OFFLINE:
+            self._effects.resolve(pending, Outcome.NOT_CONNECTED)
             return
-        self._disconnecting.append(ticket)
-        if self._line is Line.OPEN:
-            self._line = Line.SECURING
+        self._disconnecting.append(pending)
+        if self._link is LinkState.OPEN:
+            self._link = LinkState.SECURING
             self._secure_until = now + SECURE_LIMIT_S
             self._secure(now)
-        elif self._line is not Line.SECURING:
-            self._go_offline('disconnected on request')
+        elif self._link is not LinkState.SECURING:
+            self._go_offline('disconnected on request', now)
 
     def _secure(self, now: float) -> bool:
-        """Halt what we have set in motion; returns whether that has to be waited for."""
-        unsecured = [channel for channel in self._channels.values() if channel.secure(now)]
+        """Halt the motors that we have set in motion; returns whether that is not over yet."""
+        unsecured = [focuser for focuser in self._focusers.values() if focuser.secure(now)]
         return bool(unsecured)
 
-    def _go_offline(self, reason: str) -> None:
-        self._line = Line.OFFLINE
+    def _go_offline(self, reason: str, now: float) -> None:
+        self._link = LinkState.OFFLINE
         self._effects.append(ClosePort())
         self._reopen_at = self._secure_until = math.inf
-        self._traffic.closed()
         self._outage_logged = False
-        for channel in self._channels.values():
-            channel.line_down(FocuserStatus.Disabled, OFFLINE)
+        self._link_is_down(FocuserStatus.Disabled, NOT_CONNECTED, now)
         self._effects.log('info', reason)
         self._fail_connect()
-        for ticket in self._disconnecting:
-            self._effects.resolve(ticket, Outcome.DONE)
+        for pending in self._disconnecting:
+            self._effects.resolve(pending, Outcome.DONE)
         self._disconnecting = []
 
-    def _outage(self, reason: str, now: float) -> None:
-        """The line is gone; logged once until the hub answers again, however often opening is tried."""
-        self._line = Line.WAITING
+    def _begin_outage(self, reason: str, now: float) -> None:
+        """There is no link; logged once until the hub answers again, however often opening is tried."""
+        self._link = LinkState.WAITING
         self._reopen_at = now + REOPEN_S
-        self._traffic.closed()
         if not self._outage_logged:
             self._outage_logged = True
             self._effects.log('error', f'no connection to the hub: {reason}')
-        for channel in self._channels.values():
-            channel.line_down(FocuserStatus.Error, reason)
+        self._link_is_down(FocuserStatus.Error, reason, now)
         self._fail_connect()
 
+    def _link_is_down(self, status: int, reason: str, now: float) -> None:
+        self._scheduler.closed()
+        self._query.port_closed()
+        for focuser in self._focusers.values():
+            focuser.link_goes_down(status, reason, now)
+
     def _fail_connect(self) -> None:
-        for _, ticket in self._connecting:
-            self._effects.resolve(ticket, Outcome.FAILED)
+        for _, pending in self._connecting:
+            self._effects.resolve(pending, Outcome.FAILED)
         self._connecting = []
 
     def _judge_connect(self, now: float) -> None:
-        """Tell those who wait for a connection as soon as the outcome is certain."""
-        for began, ticket in list(self._connecting):
-            outcome = self._connected(began, now)
+        """Tell the callers of connect as soon as the outcome is certain."""
+        for began, pending in list(self._connecting):
+            outcome = self._outcome_of_connect(began, now)
             if outcome is None:
                 continue
-            self._connecting.remove((began, ticket))
+            self._connecting.remove((began, pending))
             if outcome is Outcome.FAILED:
-                self._blame_silence(began, now)
-            self._effects.resolve(ticket, outcome)
+                self._report_silence(began, now)
+            self._effects.resolve(pending, outcome)
 
-    def _connected(self, began: float, now: float) -> Outcome | None:
-        """What has come of a connection asked for at `began`; None while that is open."""
-        channels = self._channels.values()
-        if self._line is Line.OPEN:
-            decided = all(channel.answered_since(began) or channel.failures >= 2 for channel in channels)
-            usable = any(channel.usable(now) and channel.answered_since(began) for channel in channels)
-            if usable and (decided or now >= began + CONNECT_PATIENCE_S):
+    def _outcome_of_connect(self, began: float, now: float) -> Outcome | None:
+        """The outcome of a connection requested at `began`; None if it is not certain yet."""
+        focusers = self._focusers.values()
+        if self._link is LinkState.OPEN:
+            decided = all(focuser.answered_since(began) or focuser.failed_polls >= 2 for focuser in focusers)
+            usable = any(focuser.usable(now) and focuser.answered_since(began) for focuser in focusers)
+            if usable and (decided or now >= began + SECOND_CHANNEL_LIMIT_S):
                 return Outcome.DONE
             if decided:
                 return Outcome.FAILED
         return Outcome.FAILED if now >= began + CONNECT_LIMIT_S else None
 
-    def _blame_silence(self, began: float, now: float) -> None:
-        silence = Silent(f'the hub on {self._port_name} does not answer')
-        for channel in self._channels.values():
-            if not channel.answered_since(began):
-                channel.blame(silence)
+    def _report_silence(self, began: float, now: float) -> None:
+        for focuser in self._focusers.values():
+            if not focuser.answered_since(began):
+                focuser.report_silence(f'the hub on {self._port_name} does not answer')
         self._effects.log('error', 'connecting failed for now: ' + '; '.join(
-            f'channel {n}: {view.error}' for n, view in self.views(now).items() if view.error))
+            f'channel {n}: {snapshot.error}' for n, snapshot in self.snapshots(now).items() if snapshot.error))
 
     def _note_contact(self, now: float) -> None:
-        """The hub has told where a focuser is: an outage, or the time before the first contact, is over."""
+        """The hub has reported a position: an outage, or the time before the first contact, is over."""
         self._outage_logged = False
         if not self._in_contact:
             self._in_contact = True

@@ -1,58 +1,108 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An inquiry: what polling does not read, or has not read lately, asked for once.
+"""What only `hub_info` asks for: the reports that polling does not read, each requested once. Pure.
 
-Pure: replies and the time are given to it.
+It is the source of the lowest priority: it asks only when no focuser needs the link.
 """
 
 from __future__ import annotations
 
-from .commands import Outcome, Sink, Ticket
-from .reports import GetCompensation, GetConfig, GetHubInfo
-from .requests import Refused, Request
+import math
 
-INQUIRY_LIMIT_S = 3.0
-"""When those who wait are told at the latest."""
+from .commands import Effects, Outcome, PendingCommand
+from .reports import GetCompensation, GetConfig, GetHubInfo, HubInfo
+from .requests import HubError, Interrupted, NextRequest, Priority, Refused, Reply, Request, never
+
+QUERY_LIMIT_S = 3.0
+"""When the callers are told at the latest."""
 
 FRESH_S = 1.0
-"""What was read so lately is not read again: anybody may ask, and the line is for the motors."""
+"""Answers that are younger than this are not read again: anybody may ask, and the link is for the motors."""
 
-TRIES = 2
+QUERY_TRIES = 2
+"""How often each request is sent at most."""
 
 
 class HubQuery:
-    """The requests of one inquiry, each after the other, and who waits for it."""
+    """The requests of one query, one after the other, and the callers that wait for it."""
 
-    def __init__(self, now: float, channels: tuple[int, ...]) -> None:
-        """`channels`: those that answer at all; a ThirdLynx has one only."""
-        # Settings first: those that are news are read once more before they are believed
-        self._requests: list[Request] = [*(GetConfig(n) for n in channels), GetHubInfo(1),
-                                         *(GetCompensation(n) for n in channels)]
+    def __init__(self, effects: Effects) -> None:
+        self._effects = effects
+        self._requests: list[Request] = []
         self._tries = 0
-        self._waiting: list[Ticket] = []
-        self.ends_at = now + INQUIRY_LIMIT_S
-
-    def join(self, ticket: Ticket) -> None:
-        """Somebody else wants to know."""
-        self._waiting.append(ticket)
+        self._callers: list[PendingCommand] = []
+        self._ends_at = math.inf
+        self._done_at = -math.inf
+        self.hub: HubInfo | None = None   # the latest answer since the port was opened
 
     @property
-    def request(self) -> Request | None:
-        """What to ask next; None once all has been answered, or refused by firmware that does not know it."""
-        return self._requests[0] if self._requests else None
+    def expects_silence(self) -> bool:
+        """Never."""
+        return False
 
-    def answered(self, request: Request) -> None:
-        """A request of the inquiry has been answered."""
-        self._tries = 0
-        self._requests.remove(request)
+    @property
+    def in_good_order(self) -> bool:
+        """Always: a query does not wait for an exchange that is overdue."""
+        return True
 
-    def failed(self, request: Request, error: Exception) -> None:
-        """It was refused, garbled or not answered."""
+    def join(self, caller: PendingCommand, answering: tuple[int, ...], now: float) -> None:
+        """A caller wants to know. `answering` are the channels that answer at all; a ThirdLynx has only one."""
+        if now - self._done_at < FRESH_S:
+            self._effects.resolve(caller, Outcome.DONE)
+            return
+        if not self._callers:
+            # Settings first: new ones are read once more before they are believed
+            self._requests = [*(GetConfig(n) for n in answering), GetHubInfo(1),
+                              *(GetCompensation(n) for n in answering)]
+            self._tries = 0
+            self._ends_at = now + QUERY_LIMIT_S
+        self._callers.append(caller)
+
+    def next_request(self, now: float) -> NextRequest:
+        """The next report, at once."""
+        return NextRequest(now, self._requests[0], Priority.QUERY) if self._requests else never(1)
+
+    def sent(self, request: Request, now: float) -> None:
+        """Nothing follows from that."""
+
+    def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
+        """A report came, whoever asked for it."""
+        if isinstance(reply, HubInfo):
+            self.hub = reply
+        if self._requests and request == self._requests[0]:
+            self._go_on(now)
+
+    def failed(self, request: Request, error: HubError, now: float) -> None:
+        """A request was refused by firmware that does not know it, or not answered."""
+        if not self._requests or request != self._requests[0] or isinstance(error, Interrupted):
+            return
         self._tries += 1
-        if isinstance(error, Refused) or self._tries >= TRIES:
-            self.answered(request)
+        if isinstance(error, Refused) or self._tries >= QUERY_TRIES:
+            self._go_on(now)
 
-    def end(self, outcome: Outcome, sink: Sink) -> None:
-        """Tell those who wait."""
-        for ticket in self._waiting:
-            sink.resolve(ticket, outcome)
-        self._waiting = []
+    def deadline(self, now: float) -> float:
+        """When the callers are told at the latest."""
+        return self._ends_at
+
+    def tick(self, now: float) -> None:
+        """Check the deadline."""
+        if now >= self._ends_at:
+            self.end(Outcome.FAILED)
+
+    def port_closed(self) -> None:
+        """Nothing is known of the hub any more."""
+        self.hub = None
+        self._done_at = -math.inf
+        self.end(Outcome.FAILED)
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell the callers."""
+        for caller in self._callers:
+            self._effects.resolve(caller, outcome)
+        self._callers, self._requests, self._ends_at = [], [], math.inf
+
+    def _go_on(self, now: float) -> None:
+        self._tries = 0
+        del self._requests[0]
+        if not self._requests:
+            self._done_at = now
+            self.end(Outcome.DONE)

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Steps, limits and times: what the configuration file sets, and what follows from the range of the hub."""
+"""Limits of motion and time from the configuration file, and how steps follow from the hub's counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+GIVE_WAY_LIMIT_S = 0.5
+"""How long a poll of a focuser at rest gives way to the polls of a moving one on the other channel."""
+
 
 @dataclass(frozen=True)
 class Limits:
-    """What the configuration file says about motion and time; seconds and signed steps."""
+    """What the configuration file says about motion and time. Times are in seconds, positions in signed steps."""
 
     soft_step_limits: tuple[int, int]
     idle_loop_delay_s: float
@@ -24,15 +27,24 @@ class Limits:
         """Whether a focuser is plugged in, as far as its temperature probe tells."""
         return probe_present or not self.temperature_probe_required
 
+    @property
+    def oldest_report_s(self) -> float:
+        """Age of the oldest report by which a focuser still counts as Idle.
+
+        The next poll is due after idle_loop_delay. It may have to wait for an exchange of the other channel, may fail,
+        and is then repeated once.
+        """
+        return self.idle_loop_delay_s + 2 * self.serial_timeout_s + self.serial_timeout_s + GIVE_WAY_LIMIT_S
+
 
 @dataclass(frozen=True)
 class StepScale:
-    """Signed steps around the middle of the range, from the hub's counts 0 to Max Pos, and the limits in steps."""
+    """Signed steps around the middle of the hub's range of counts, 0 to Max Pos; and the limits in steps."""
 
     max_counts: int
     soft_step_limits: tuple[int, int]
-    overshoot_out: int = 0   # counts by which the hub runs past the target of an outward move, against backlash
-    overshoot_in: int = 0    # ... and of an inward one
+    overshoot_out: int = 0   # counts by which the hub passes the target of an outward move, against backlash
+    overshoot_in: int = 0    # the same for an inward move
 
     @property
     def zero_counts(self) -> int:
@@ -41,15 +53,15 @@ class StepScale:
 
     @property
     def min_steps(self) -> int:
-        """Lowest position that may be commanded: the tighter of the configured limit and one step inside the range.
+        """Lowest position that may be commanded: the configured limit, or one step inside the range of the hub.
 
-        The hub has to stay within that on the way, too.
+        The hub has to stay within that limit during the move, too.
         """
         return max(self.soft_step_limits[0], -(self.zero_counts - 1)) + self.overshoot_in
 
     @property
     def max_steps(self) -> int:
-        """Highest position that may be commanded, likewise."""
+        """Highest position that may be commanded, by the same rule."""
         return min(self.soft_step_limits[1], self.zero_counts - 1) - self.overshoot_out
 
     def allows(self, steps: int) -> bool:
@@ -57,9 +69,9 @@ class StepScale:
         return self.min_steps <= steps <= self.max_steps
 
     def steps(self, counts: int) -> int:
-        """Position in steps of a position in counts."""
+        """A position in steps, from counts."""
         return counts - self.zero_counts
 
     def counts(self, steps: int) -> int:
-        """Position in counts of a position in steps."""
+        """A position in counts, from steps."""
         return steps + self.zero_counts

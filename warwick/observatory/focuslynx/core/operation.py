@@ -1,130 +1,288 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a channel can be busy with, as far as all such tasks are alike. Pure: replies and the time are given to it.
+"""What move, homing, zero and configure have in common: precondition, send, doubt, watch, deadline, abort.
 
-A request that sets something in motion or changes something, and that got no proper answer, is never simply repeated:
-a report is read first, and only if that shows that nothing happened is there one more try.
+Pure: replies and the time are given to it. A request that sets something in motion or changes something, and that got
+no proper answer, is never simply repeated: a report is read first, and only if that shows that nothing happened is the
+request sent once more.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
-from .commands import Outcome, Sink, Ticket
+from .commands import Effects, Outcome, PendingCommand
+from .limits import Limits
 from .reports import CompensationReport, ConfigReport, GetStatus, StatusReport
-from .requests import HubError, Refused, Request
+from .requests import HubError, NextRequest, Priority, Refused, Request
 
 BEGIN_LIMIT_S = 6.0
 BEGIN_REPLIES = 4
-"""A motion whose first status has not come after this, or after so many waits for a reply, is not begun at all."""
+"""A motion does not begin at all when its first status takes longer than this, or than so many serial timeouts."""
 
-TRIES = 2
-"""How often a request that changes something is sent at most; the second time only if nothing came of the first."""
+START_LIMIT_S = 2.5
+"""How long a motor may take to begin after the hub accepted the request. Up to 2 s are seen on real hubs."""
+
+STANDSTILL_S = 0.3
+"""A focuser that rests away from its target is polled again after this long, before that is believed."""
+
+MAX_TRIES = 2
+"""How often a request that changes something is sent at most; the second time only if the first had no effect."""
+
+
+MOVED_BY_OTHERS = 'moved by hand or by another program'
 
 
 class Phase(Enum):
-    """Where a task stands."""
+    """How far an operation has come."""
 
-    CHECK = 'reading the status before anything is sent'
+    CHECK = 'a status is read before anything is sent'
     SEND = 'the request has to go out'
-    DOUBT = 'the request went out but its answer is missing: a report decides'
-    WATCH = 'the hub has accepted it'
-    FAILED = 'given up; the motor has to be halted'
-    ENDED = 'over'
+    DOUBT = 'the request went out, but its answer is missing: a report decides'
+    WATCH = 'the hub has accepted the request'
+    HALTING = 'it has failed, and the motor is halted before the caller is told'
+    ENDED = 'it is over'
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a focuser and its hub are doing when a command comes."""
+
+    usable: bool           # the focuser can be commanded
+    answers: bool          # the hub answers for this channel, even if the focuser can not be used
+    only_unhomed: bool     # it can not be used for the only reason that it has to be homed
+    moving: bool           # moved by hand, by another program, or by the hub itself
+    busy: str | None       # a sentence about what we are doing with the focuser; None for nothing
+    halting: bool          # a HALT has not been confirmed yet
+    elsewhere: str | None  # what the other focuser of the hub is doing, in words; None for nothing
+
+
+@dataclass(frozen=True)
+class Preconditions:
+    """What an operation requires before it begins, in the order of the check. A text says what prevents it."""
+
+    available: bool
+    unsupported: str | None = None
+    within_limits: bool = True
+    busy: str | None = None
 
 
 class Operation:
-    """Something that somebody waits for on one channel."""
+    """An operation on one focuser, for a caller who waits. `deadline` is when `tick` has something to do."""
 
-    name = ''
+    title: ClassVar[str] = ''   # of its kind, in the reason of a refusal
+    name = ''                   # in log lines and reasons
+    moves_motor: ClassVar[bool] = False
+    changes_position: ClassVar[bool] = True   # the counts may be any while it is under way
+    needs_rest: bool = True
+    needs_probe: ClassVar[bool] = True
+    overdue: ClassVar[str] = 'not finished'       # in the reason of one whose time is over
+    without_effect: ClassVar[str] = 'not begun'   # in the reason of one whose request had no effect
 
-    def __init__(self, channel: int, ticket: Ticket, sink: Sink, now: float) -> None:
+    def __init__(self, pending: PendingCommand, channel: int, effects: Effects, limits: Limits, now: float,
+                 limit_s: float, begin_limit_s: float = math.inf) -> None:
+        """It may take `limit_s` from `now` on, and its request has to go out within `begin_limit_s`."""
+        self._pending = pending
         self._channel = channel
-        self._ticket = ticket
-        self._sink = sink
-        self.began = now
+        self._effects = effects
+        self._limits = limits
+        self._limit_s = limit_s
         self._due = now
+        self._sent_at = math.inf
         self._tries = 0
         self._error: HubError | None = None
-        self.went_out = False   # the request is on the wire: whether it took effect is for the hub to say
+        self.began_at = now
+        self.went_out = False   # the request is on the wire: only a report can tell whether it took effect
         self.phase = Phase.CHECK
         self.outcome: Outcome | None = None
         self.failure: str | None = None   # why it failed, in words
-        self.deadline = math.inf
+        self.deadline = now + min(limit_s, begin_limit_s)
+
+    # What each operation says for itself
 
     def request(self) -> Request:
         """The request that makes it happen."""
         raise NotImplementedError
 
-    def wanted(self) -> tuple[float, Request]:
-        """The next exchange this task needs, and when."""
-        return self._due, (self.request() if self.phase is Phase.SEND else GetStatus(self._channel))
+    def _prepare(self, status: StatusReport) -> None:
+        """Note what the first status shows; may succeed or abort at once."""
+
+    def _took_effect(self, status: StatusReport) -> bool:
+        """Whether a status shows that a request without an answer took effect."""
+        raise NotImplementedError
+
+    def _follow(self, status: StatusReport, at: float, now: float) -> None:
+        """Judge a status that was asked for at `at`, after the hub accepted the request."""
+        raise NotImplementedError
+
+    def _may_repeat(self) -> bool:
+        """Whether the request may be sent again, after a report has shown that it had no effect."""
+        return self._tries < MAX_TRIES
+
+    def learn_settings(self, report: ConfigReport | CompensationReport, at: float, now: float) -> None:
+        """Take settings of the channel that are believed and were asked for at `at`."""
+
+    # What happens to it
+
+    def next_request(self) -> NextRequest:
+        """The request that this operation needs next, and when."""
+        if self.phase is Phase.SEND:
+            return NextRequest(self._due, self.request(), Priority.CHANGE)
+        return NextRequest(self._due, GetStatus(self._channel))
 
     def sent(self, now: float) -> None:
         """The request has gone out."""
         self.went_out = True
+        self._sent_at = now
+        self.deadline = self.began_at + self._limit_s
 
     def accepted(self, now: float) -> None:
-        """The hub answered the request as it should."""
-        raise NotImplementedError
+        """The hub has answered the request as it should."""
+        self._watch(now)
 
-    def status(self, status: StatusReport, at: float, now: float) -> None:
-        """A status that was asked for at `at`."""
-        raise NotImplementedError
+    def learn_status(self, status: StatusReport, at: float, now: float) -> None:
+        """Take a status that was asked for at `at`."""
+        if self.phase is Phase.CHECK:
+            self._check(status, now)
+        elif self.phase is Phase.DOUBT:
+            if self._took_effect(status):
+                self._watch(now)
+                self._follow(status, at, now)
+            elif self._may_repeat():
+                self._send(now)
+            else:
+                self.abort(f'{self.without_effect}: {self._error}', final=True)
+        elif self.phase is Phase.WATCH:
+            self._follow(status, at, now)
 
-    def settings(self, report: ConfigReport | CompensationReport, at: float, now: float) -> None:
-        """Settings of the channel that were read, and are believed; they were asked for at `at`."""
-
-    def tick(self, now: float) -> None:
-        """Look at the clock."""
-        raise NotImplementedError
-
-    def failed_exchange(self, request: Request, error: HubError, now: float) -> None:
-        """An exchange of this channel failed: refused, garbled or silent."""
-        if not isinstance(self._error, Refused):   # the first refusal is the one that tells most
+    def exchange_failed(self, request: Request, error: HubError, now: float) -> None:
+        """An exchange of this channel failed: it was refused, garbled or not answered."""
+        if not isinstance(self._error, Refused):   # the first refusal tells most
             self._error = error
-        if request == self.request() and self.phase is Phase.SEND:
+        if self.phase is Phase.SEND and request == self.request():
             self.phase = Phase.DOUBT
             self._due = now
 
-    def finish(self, outcome: Outcome) -> None:
-        """Give the caller the outcome, unless that has been done."""
+    def tick(self, now: float) -> None:
+        """Check the deadline."""
+        if now < self.deadline or self.phase in (Phase.HALTING, Phase.ENDED):
+            return
+        if self.went_out:
+            why = f': {self._error}' if self._error and not self.moves_motor else ''
+            self.abort(f'{self.overdue} within {self._limit_s:g} s{why}')
+        else:
+            self.abort(f'not begun: {self._error or self._waits_for()}')
+
+    # How it ends
+
+    def succeed(self, message: str) -> None:
+        """End with success."""
+        self._log('info', message)
+        self._end(Outcome.DONE)
+
+    def abort(self, reason: str, outcome: Outcome = Outcome.FAILED, level: str = 'error', final: bool = False) -> None:
+        """End without success.
+
+        A motor that our request may have set in motion is halted first, unless this is `final`: a report shows that
+        it is at rest, or it can not be reached. Then the operation is in Phase.HALTING, until it is aborted again.
+        """
+        must_halt = self.moves_motor and self.went_out and not final
+        if self.phase not in (Phase.HALTING, Phase.ENDED):
+            self.failure = f'{self.name} {reason}'
+            self._log('error' if must_halt else level, f'{self.failure}; halting' if must_halt else self.failure)
+        if not must_halt:
+            self._end(outcome)
+        elif self.phase is not Phase.ENDED:
+            self.phase = Phase.HALTING
+
+    def _end(self, outcome: Outcome) -> None:
         if self.phase is not Phase.ENDED:
             self.phase = Phase.ENDED
             self.outcome = outcome
-            self._sink.resolve(self._ticket, outcome)
+            self._effects.resolve(self._pending, outcome)
 
-    def cancel(self, reason: str) -> None:
-        """End as failed, for a reason that lies outside."""
-        if self.phase is not Phase.ENDED:
-            self._end(Outcome.FAILED, 'warning', f'{self.name} {reason}')
+    # The steps in between
+
+    def _check(self, status: StatusReport, now: float) -> None:
+        if status.moving and self.needs_rest:
+            self.abort('refused: the focuser is moving')
+        elif self.needs_probe and not self._limits.sees_focuser(status.probe_present):
+            self.abort('refused: no focuser is plugged in', Outcome.NOT_AVAILABLE)
+        else:
+            self._prepare(status)
+            if self.phase is Phase.CHECK:
+                self._send(now)
 
     def _send(self, now: float) -> None:
         self._tries += 1
         self.phase = Phase.SEND
         self._due = now
 
-    def _end(self, outcome: Outcome, level: str, message: str) -> None:
-        self._log(level, message)
-        if outcome is not Outcome.DONE:
-            self.failure = message
-        self.finish(outcome)
+    def _watch(self, now: float) -> None:
+        self.phase = Phase.WATCH
+        self._due = now
+
+    def _waits_for(self) -> str:
+        """What an operation whose request has not gone out is waiting for."""
+        return 'the hub had no time for it'
 
     def _log(self, level: str, message: str) -> None:
-        self._sink.log(level, f'channel {self._channel}: {message}')
+        self._effects.log(level, f'channel {self._channel}: {message}')
 
 
 class Motion(Operation):
-    """A task that sets the motor running: it ends when the motor stands, and not before."""
+    """An operation that sets the motor running: it ends when the motor is at rest, and not before."""
+
+    moves_motor = True
+
+    def __init__(self, pending: PendingCommand, channel: int, effects: Effects, limits: Limits, now: float,
+                 limit_s: float) -> None:
+        self._begin_limit_s = max(BEGIN_LIMIT_S, BEGIN_REPLIES * limits.serial_timeout_s)
+        super().__init__(pending, channel, effects, limits, now, limit_s, self._begin_limit_s)
+        self._begun = False
+        self._rests_since: tuple[float, int] | None = None   # time and counts of the first status at rest
 
     @property
     def target_counts(self) -> int:
         """Where the focuser is to end."""
         raise NotImplementedError
 
-    def give_up(self, why: str) -> None:
-        """End as failed with a motor that may run: the channel halts it, and the caller is told when it stands."""
-        if self.phase not in (Phase.FAILED, Phase.ENDED):
-            self.phase = Phase.FAILED
-            self.failure = f'{self.name} {why}'
-            self._log('error', f'{self.failure}; halting')
+    def _has_begun(self, status: StatusReport) -> bool:
+        """Whether a status shows that the motion has begun."""
+        raise NotImplementedError
+
+    def _plan_poll(self, status: StatusReport, at: float) -> None:
+        """Plan the next poll of a focuser that moves, or has yet to begin."""
+        self._due = at + self._limits.moving_loop_delay_s
+
+    def _not_begun(self) -> None:
+        """The motor has not begun within START_LIMIT_S."""
+        self.abort(f'not begun within {START_LIMIT_S:g} s')
+
+    def _arrived(self, status: StatusReport, at: float) -> bool:
+        """Whether the first status at rest is proof enough; succeeds if it is."""
+        return False
+
+    def _judge_rest(self, status: StatusReport, at: float, now: float) -> None:
+        """The focuser has been at rest for STANDSTILL_S: succeed or abort."""
+        raise NotImplementedError
+
+    def _follow(self, status: StatusReport, at: float, now: float) -> None:
+        has_begun = self._has_begun(status)
+        self._begun = self._begun or has_begun
+        if status.moving or not self._begun:
+            self._rests_since = None
+            self._plan_poll(status, at)
+            if not self._begun and at - self._sent_at > START_LIMIT_S:
+                self._not_begun()
+        elif not self._arrived(status, at) and self._is_at_rest(status, at):
+            self._judge_rest(status, at, now)
+
+    def _is_at_rest(self, status: StatusReport, at: float) -> bool:
+        """Whether the focuser has been at rest at one place for STANDSTILL_S; plans another poll if not."""
+        if self._rests_since is None or self._rests_since[1] != status.counts:
+            self._rests_since = at, status.counts
+        self._due = self._rests_since[0] + STANDSTILL_S
+        return at >= self._due

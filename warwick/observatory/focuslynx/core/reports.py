@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The report blocks of the hub as values, and the requests that ask for them (docs/protocol.md, section 6).
 
-Fields are read by their key, in any order. Keys that are not known are ignored, and of those that are known only what
-a driver cannot do without is required: firmware versions differ in the rest.
+Fields are read by their key, in any order. Unknown keys are ignored. Only the keys that a driver cannot do without are
+required: firmware versions differ in the others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..hub_settings import SLOTS
+from ..hub_settings import NO_FOCUSER_TYPE, SLOTS, Value
 from .requests import Garbled, Report, Request, quoted
 
 
@@ -26,7 +26,7 @@ class StatusReport(Report):
     temperature_c: float | None      # None without a probe, or with one that reads nonsense
     probe_present: bool              # False for `NP`
     homing: bool = False
-    homed: bool | None = None        # says nothing for types without a home switch; None if not reported
+    homed: bool | None = None        # means nothing for types without a home switch; None if not reported
     reverse: bool | None = None
     hand_controller: bool | None = None
     remote: bool | None = None       # the in/out remote, which takes the place of the probe
@@ -34,13 +34,13 @@ class StatusReport(Report):
 
 @dataclass(frozen=True)
 class ConfigReport(Report):
-    """The settings of a channel (section 6.2). What is None was not reported, or not in a form that is known."""
+    """The settings of a channel (section 6.2). None: not reported, or not in a known form."""
 
     nickname: str
     device_type: str                 # two letters; ZZ for none
     max_counts: int                  # Max Pos
     compensating: bool               # temperature compensation is on (TComp ON)
-    compensates_at_start: bool       # ... and at power-up (TC@Start)
+    compensates_at_start: bool       # it is switched on at power-up (TC@Start)
     backlash: bool                   # backlash compensation is on (BLC En)
     backlash_steps: int | None = None
     slot: str | None = None          # one of SLOTS
@@ -48,7 +48,7 @@ class ConfigReport(Report):
     led: int | None = None           # percent; one for both channels
 
     @property
-    def interfering(self) -> tuple[str, ...]:
+    def self_moving_settings(self) -> tuple[str, ...]:
         """The settings by which the hub moves the focuser by itself, as sentences that quote them."""
         return tuple(f'{what} ({key} = 1)' for on, key, what in (
             (self.compensating, 'TComp ON', 'temperature compensation is on'),
@@ -58,10 +58,10 @@ class ConfigReport(Report):
 
 @dataclass(frozen=True)
 class CompensationReport(Report):
-    """What newer firmware tells besides (section 6.3)."""
+    """What only newer firmware reports (section 6.3)."""
 
     intercepts: tuple[int | None, ...]   # counts, for each of SLOTS
-    step_size: int | None                # as the hub stores it: nanometres
+    step_size: int | None                # nanometres, as the hub stores it
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class GetCompensation(Request):
 
 @dataclass(frozen=True)
 class GetHubInfo(Request):
-    """Ask for the hub itself; it answers with the block `HUB INFO`. The channel is one of those that share the line."""
+    """Ask for the hub itself; it answers with the block `HUB INFO`. The channel has no meaning."""
 
     header: ClassVar[str] = 'HUB INFO'
 
@@ -207,5 +207,24 @@ def _temperature(value: str) -> tuple[float | None, bool]:
     if not re.fullmatch(r'[+-]?[0-9]{1,3}\.[0-9]{1,6}', value):
         return None, True
     temperature_c = float(value)
-    # A broken probe can also read as a well-formed number; no mountain with a telescope on it is this cold or this hot.
+    # A broken probe can also give a well-formed number; no telescope works where it is this cold or this hot.
     return (temperature_c if -60 <= temperature_c <= 80 else None), True
+
+
+def setting_value(key: str, report: ConfigReport | CompensationReport | StatusReport) -> Value | None:
+    """The value of a hub setting in the report that shows it (`HubSetting.shown_by`); None if it is not known."""
+    slot = SLOTS.find(key[-1].upper())
+    if isinstance(report, StatusReport):
+        return report.reverse
+    if isinstance(report, CompensationReport):
+        return report.step_size if key == 'step_size' else report.intercepts[slot]
+    if key.startswith('coefficient_'):
+        return report.coefficients[slot]
+    factory = report.device_type == NO_FOCUSER_TYPE and not report.self_moving_settings
+    values: dict[str, Value | None] = {
+        'nickname': report.nickname, 'backlash': report.backlash, 'backlash_steps': report.backlash_steps,
+        'temperature_compensation': report.compensating, 'compensation_at_start': report.compensates_at_start,
+        'compensation_mode': report.slot, 'led': report.led, 'max_position': report.max_counts,
+        'device_type': report.device_type, 'reset': 'defaults' if factory else 'other settings',
+    }
+    return values[key]

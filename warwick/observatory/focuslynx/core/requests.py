@@ -1,38 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The wire language of the hub: requests that can write themselves, and replies read from bytes in any pieces.
+"""The requests to the hub: frozen values that can write themselves and know how their replies begin.
 
-Nothing here waits or keeps time. Every statement about bytes is taken from docs/protocol.md.
+All statements about bytes come from docs/protocol.md, section 5.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from dataclasses import dataclass
-from typing import ClassVar, Union
+from enum import IntEnum
+from typing import ClassVar, NamedTuple, Union
 
-MAX_LINE = 256
-"""Longest line that can belong to a reply. The hub's own stay below 64 bytes."""
-
-MAX_FIELDS = 64
-"""Most fields that a report block can have. The longest known has 14."""
+from ..text import shortened
 
 DIGITS = 6
 FEWER_DIGITS = 5
-"""Of the target of a move. Pre-release hubs take five, and refuse six as an unacceptable parameter."""
+"""Digits of the target of a move. Pre-release hubs take five, and refuse six as an unacceptable parameter."""
 
 MAX_COUNTS = 10 ** DIGITS - 1
 """Largest position that a request can name."""
 
 UNACCEPTABLE_PARAMETER = 1
-"""Number of that refusal."""
+"""Error number of that refusal."""
 
 
 class HubError(Exception):
-    """An exchange that did not end with the reply that was asked for. The text is one sentence for an operator."""
+    """An exchange did not end with the reply to its request. The text is one sentence for an operator."""
 
 
 class Refused(HubError):
-    """The hub understood that something was asked and declined: an `ER=` line.
+    """The hub received a request and declined it with an `ER=` line.
 
     Attributes:
         number: Optec's error number. Numbers above 4 differ between products: decide nothing from them.
@@ -44,19 +41,23 @@ class Refused(HubError):
 
 
 class Garbled(HubError):
-    """What came is not a reply to this request. The line has to fall silent before the next one."""
+    """The bytes that came are no reply to this request. The link has to be silent before the next request."""
 
 
 class Silent(HubError):
-    """No reply, or no complete one, within the time allowed."""
+    """No reply, or no complete one, came within the time allowed."""
+
+
+class Interrupted(Silent):
+    """The exchange was given up for a HALT, before its time was over. The request is not to blame."""
 
 
 class Report:
-    """A report block of the hub as a value: where a focuser is, how it is set, what hub this is (reports.py)."""
+    """A report block of the hub as a value (reports.py)."""
 
 
 Reply = Union[Report, str]
-"""What an exchange yields: a parsed report, or the word that the hub answered with."""
+"""The result of an exchange: a parsed report, or the word that the hub answered with."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ class Request:
 
     @property
     def text(self) -> str:
-        """Command word and arguments, as they stand behind the target."""
+        """Command word and arguments, which follow the target."""
         raise NotImplementedError
 
     @property
     def target(self) -> str:
-        """Whom the request is for, as it stands behind the `F`: the channel, or H for the hub."""
+        """The addressee, which follows the `F`: the channel, or H for the hub."""
         return str(self.channel)
 
     def __str__(self) -> str:
@@ -97,7 +98,7 @@ class Request:
 
 @dataclass(frozen=True)
 class MoveTo(Request):
-    """Start moving; the hub answers `M` once the motor is about to run. (`H` is what one old driver expects.)"""
+    """Start a move; the hub answers `M` when the motor is about to run. (One old driver expects `H`.)"""
 
     counts: int   # 0 to Max Pos
     digits: int = DIGITS
@@ -124,8 +125,8 @@ class Halt(Request):
 class Sync(Request):
     """Declare the present position to be `counts`, without motion; the hub answers `SET`.
 
-    Firmware from before about 2019 sends the acknowledgement alone, hence `word_optional_s`: how long to wait for the
-    word before the acknowledgement has to do. The next status shows whether it took effect.
+    Firmware from before about 2019 sends the acknowledgement alone. `word_optional_s` is how long to wait for the word
+    before the acknowledgement is taken as the reply. The next status shows whether the request took effect.
     """
 
     counts: int   # 0 to Max Pos
@@ -151,10 +152,11 @@ class SeekHome(Request):
 
 @dataclass(frozen=True)
 class SetSetting(Request):
-    """Change a setting; the hub answers `SET`. What it has made of it, the next report shows."""
+    """Change a setting; the hub answers `SET`. The next report shows the value that the hub has taken."""
 
     setter: str             # command word and argument, such as SCBE1 (docs/protocol.md, 5.1 and 5.2)
-    of_hub: bool = False    # a setting of the hub, not of the channel whose name it goes by
+    of_hub: bool = False    # a setting of the whole hub; `channel` is then the one that it was asked for
+    restarts: bool = False  # the channel restarts, and perhaps the whole hub (docs/protocol.md, 8.3)
 
     words: ClassVar[tuple[str, ...]] = ('SET',)
     word_optional_s: ClassVar[float | None] = 1.0
@@ -168,105 +170,30 @@ class SetSetting(Request):
         return self.setter
 
 
-def no_answer(request: Request, waited_s: float, instead: str = '') -> Silent:
-    """The error for a request that was waited for in vain; `instead` is a line that came in place of the reply."""
-    other = f', only {quoted(instead)}' if instead and instead != '!' else ''
-    return Silent(f'no answer to {request} within {waited_s:g} s{other}')
+class Priority(IntEnum):
+    """Which of the requests that are due goes first: the lowest number."""
+
+    FIRST_HALT = 0    # no HALT has gone out yet for the latest stop: does not even wait for a HALT of the other channel
+    HALT = 1          # a HALT that is repeated
+    AFTER_HALT = 2    # a poll that shows whether the motor has stopped
+    CHANGE = 3        # sets something in motion, or changes something
+    POLL = 4
+    QUERY = 5         # asked for information alone
 
 
-class ReplyReader:
-    """Assembles the reply to one request from bytes in any pieces.
+class NextRequest(NamedTuple):
+    """The request that a source of requests needs next."""
 
-    With `skip_stale` the line may still carry replies to requests that were given up: everything up to the header or
-    word of this request is passed over. That is safe because the hub answers in order.
-    """
-
-    def __init__(self, request: Request, skip_stale: bool = False) -> None:
-        self._request = request
-        self._skip_stale = skip_stale
-        self._buffer = b''
-        self._fields: dict[str, str] | None = None
-        self.passed_over = ''       # the last line that was taken for stale
-        self.unnumbered = False     # the header did not name the channel
-        self.acknowledged = False   # `!` was read: the hub has the request, whatever comes of it
-
-    def feed(self, data: bytes) -> Reply | None:
-        """Take more bytes; returns the reply once it is complete, else None. What follows a reply is ignored.
-
-        Raises Refused when the hub declines, and Garbled when the bytes cannot belong to the reply; neither leaves
-        anything to wait for.
-        """
-        *lines, self._buffer = (self._buffer + data).split(b'\n')
-        for line in lines:
-            self._check_length(line)
-            text = _shown(line)
-            if text:
-                reply = self._line(text)
-                if reply is not None:
-                    return reply
-        self._check_length(self._buffer)
-        return None
-
-    def _check_length(self, line: bytes) -> None:
-        if len(line) > MAX_LINE:
-            raise Garbled(f'expected a reply to {self._request}, got a line of more than {MAX_LINE} bytes')
-
-    def _line(self, text: str) -> Reply | None:
-        if self._fields is not None:
-            return self._field(text, self._fields)
-        if self._skip_stale and not self._is_payload(text):
-            self.passed_over = text
-            return None
-        error = re.fullmatch(r'ER=(\d{1,4})\s*(.*)', text)
-        if error:
-            raise Refused(self._request, int(error.group(1)), shortened(error.group(2)))
-        if not self.acknowledged and not self._skip_stale:
-            if text != '!':
-                raise Garbled(f"expected '!' after {self._request}, got {quoted(text)}")
-            self.acknowledged = True
-            return None
-        if not self._is_payload(text):
-            request = self._request
-            expected = request.words[0] if request.words else f'{request.header}{request.channel}'
-            raise Garbled(f'expected {expected!r} after {self._request}, got {quoted(text)}')
-        self.acknowledged = True
-        if self._request.words:
-            return text.split()[0]
-        self._fields = {}
-        self.unnumbered = text == self._request.header
-        return None
-
-    def _is_payload(self, text: str) -> bool:
-        if self._request.words:
-            return text.split()[0] in self._request.words
-        return text in (self._request.header, f'{self._request.header}{self._request.channel}')
-
-    def _field(self, text: str, fields: dict[str, str]) -> Reply | None:
-        if text == 'END':
-            return self._request.read(fields)
-        key, equals, value = text.partition('=')
-        key, value = key.rstrip(), value.lstrip()
-        if key in _BEGINNINGS:
-            raise Garbled(f'the reply to {self._request} was cut off by {quoted(text)}')
-        if not equals:
-            return None
-        if key in fields:
-            raise Garbled(f'the reply to {self._request} has {quoted(key)} twice')
-        if len(fields) == MAX_FIELDS:
-            raise Garbled(f'the reply to {self._request} does not end')
-        fields[key] = value
-        return None
+    due: float                         # when it is to go out, in seconds; math.inf for never
+    request: Request
+    priority: Priority = Priority.POLL
+    can_wait: bool = False             # only a regular poll of a focuser at rest, or nothing at all
+    follows_motion: bool = False       # a poll of a moving focuser, placed where its arrival is expected
 
 
-# What the first or second line of a reply can be, and no field: another reply has begun.
-_BEGINNINGS = frozenset(['!', 'ER', 'HUB INFO', *(f'{header}{n}' for header in ('STATUS', 'CONFIG', 'TEMP COMP')
-                                                  for n in ('', 1, 2))])
-
-
-def _shown(line: bytes) -> str:
-    """A line as text that can be put into a log or on a terminal: what is not printable ASCII becomes `\\xNN`."""
-    text = line.strip().decode('ascii', 'backslashreplace')
-    return text if text.isprintable() else re.sub(r'[^ -~]', lambda found: f'\\x{ord(found[0]):02x}', text).strip()
+def never(channel: int) -> NextRequest:
+    """No request at all. NextRequest needs one, so it holds a HALT, which harms least."""
+    return NextRequest(math.inf, Halt(channel), Priority.QUERY, can_wait=True)
 
 
 def _padded(counts: int, digits: int) -> str:
@@ -276,8 +203,5 @@ def _padded(counts: int, digits: int) -> str:
 
 
 def quoted(text: str) -> str:
+    """A text from the hub as an error message quotes it."""
     return repr(shortened(text))
-
-
-def shortened(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + '...'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published state of a channel."""
+"""The published state of the focusers and of the hub: frozen values, which any thread may read."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import math
 from dataclasses import dataclass
 
 from ..constants import FocuserStatus
-from .reports import CompensationReport, ConfigReport, StatusReport
+from .reports import CompensationReport, ConfigReport, HubInfo, StatusReport
 
 
 @dataclass(frozen=True)
 class Reports:
-    """What the hub has said of a channel, in full."""
+    """The latest reports of the hub about one channel, in full."""
 
     config: ConfigReport
     status: StatusReport
-    compensation: CompensationReport | None   # None where it was not asked for, or the firmware does not tell
+    compensation: CompensationReport | None   # None if it was not asked for, or the firmware does not have it
 
 
 @dataclass(frozen=True)
 class FocuserSnapshot:
-    """What others may know of a channel. Below Idle every number is None.
+    """What others may know of a focuser. Below Idle every number is None.
 
-    `as_of` is when the state was last known to be true and `good_until` when it stops being so, both in seconds on
-    the clock of the link thread.
+    `as_of` is when the state was last known to be true, and `good_until` is when it has to be renewed; both in seconds
+    on the monotonic clock of the hub thread.
     """
 
     status: int                      # FocuserStatus
@@ -39,15 +39,26 @@ class FocuserSnapshot:
     nickname: str | None = None
     device_type: str | None = None
     homed: bool | None = None        # None for a type without a home switch
-    error: str | None = None
-    failure: str | None = None       # why the last command that has ended failed; None if it did not
-    compensating: bool | None = None   # the hub moves the focuser with the temperature
-    reports: Reports | None = None   # as read last, while the hub answers
+    error: str | None = None         # why the focuser is below Idle
+    failure: str | None = None       # why the last command that has ended failed; None if it did not fail
+    compensating: bool | None = None   # whether the hub moves the focuser with the temperature; None if not known
+    reports: Reports | None = None   # while the hub answers
 
     def at(self, now: float) -> FocuserSnapshot:
-        """The view as it has to be read at `now`: one that was not renewed in time says so, and shows no numbers."""
+        """The state as it is to be read at `now`: without numbers if it was not renewed in time."""
         if now <= self.good_until:
             return self
         return FocuserSnapshot(status=FocuserStatus.Error, as_of=self.good_until, nickname=self.nickname,
-                           device_type=self.device_type, failure=self.failure,
-                           error='there is no fresh report from the hub')
+                               device_type=self.device_type, failure=self.failure, error=NO_FRESH_REPORT)
+
+
+NO_FRESH_REPORT = 'there is no fresh report from the hub'
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of both channels, and the Unix time at which it was last known to be true."""
+
+    channels: dict[int, FocuserSnapshot]
+    as_of: float
+    hub: HubInfo | None = None   # the latest answer since the port was opened, None without one

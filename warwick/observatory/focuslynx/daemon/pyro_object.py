@@ -12,11 +12,12 @@ import logging
 import math
 import threading
 import time
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import fields
 from functools import wraps
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Protocol, TypeVar
 
 import Pyro4
 
@@ -24,33 +25,34 @@ from warwick.observatory.common import helpers
 
 from .._version import SOFTWARE_VERSION
 from ..constants import CHANNELS, CommandStatus, FocuserStatus
-from ..core.commands import (
+from ..core import (
     Command,
     Configure,
     Connect,
     Disconnect,
+    FocuserSnapshot,
     Home,
+    HubInfo,
+    Limits,
     MoveFocuser,
     Outcome,
     QueryHub,
+    Reports,
     SetZero,
+    Snapshot,
     Stop,
+    setting_value,
 )
-from ..core.configure import present
-from ..core.limits import Limits
-from ..core.reports import HubInfo
-from ..core.snapshot import FocuserSnapshot, Reports
-from ..hub_settings import SETTINGS, find, has_home_switch, in_words
-from .hub_thread import HubThread
+from ..hub_settings import HUB_SETTINGS, find, has_home_switch, in_words
 
-QUICK_LIMIT_S = 4.5
-"""How long a caller of anything but a move waits at most: clients give up after 5 s."""
+CALL_LIMIT_S = 4.5
+"""How long a caller of anything but a motion waits at most: clients give up after 5 s."""
 
-RESTART_LIMIT_S = 20.0
+RESTART_CALL_LIMIT_S = 20.0
 """The same for a change that restarts a channel of the hub."""
 
 MOVE_MARGIN_S = 10.0
-"""What a move may take beyond move_timeout: its first status, the halt, and the look after it."""
+"""What a move may take beyond move_timeout: its first status, the halt, and the poll after it."""
 
 COMMAND_STATUS: dict[Outcome, int] = {
     Outcome.DONE: CommandStatus.Succeeded,
@@ -91,39 +93,49 @@ def _control(method: Method) -> Method:
     return command   # type: ignore[return-value]
 
 
+class HubAccess(Protocol):
+    """What the Pyro object needs of the thread that owns the hub. Callable from any thread."""
+
+    def submit(self, command: Command) -> Future[Outcome]:
+        """Hand a command over; the Future gets its outcome in any case."""
+
+    def snapshot(self) -> Snapshot:
+        """The state as it is known now, without waiting for anything."""
+
+
 class FocuserDaemon:
     """What other programs see of the daemon. Its methods run on Pyro's threads."""
 
-    def __init__(self, link: HubThread, control_ips: list[str], settings: Limits) -> None:
-        self._link = link
+    def __init__(self, hub: HubAccess, control_ips: list[str], limits: Limits) -> None:
+        self._hub = hub
         self.control_ips = control_ips
-        self._settings = settings
+        self._limits = limits
         self._busy = {n: threading.Lock() for n in CHANNELS}
 
     @Pyro4.expose
     def report_status(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
         """The state of both channels as a dictionary of JSON types; never waits for the hub."""
-        snapshot = self._link.snapshot()
+        snapshot = self._hub.snapshot()
         report: dict[str, Any] = {
             'date': _date(snapshot.as_of),
             'software_version': SOFTWARE_VERSION,
         }
-        for n, view in snapshot.channels.items():
+        for n, focuser in snapshot.channels.items():
             report.update({
-                f'status_{n}': view.status,
-                f'status_label_{n}': FocuserStatus.label(view.status),
-                f'temperature_{n}': view.temperature_c,
-                f'current_steps_{n}': view.current_steps,
-                f'target_steps_{n}': view.target_steps,
-                f'requested_steps_{n}': view.requested_steps,
-                f'min_steps_{n}': view.min_steps,
-                f'max_steps_{n}': view.max_steps,
-                f'nickname_{n}': view.nickname,
-                f'device_type_{n}': view.device_type,
-                f'error_{n}': view.error,
-                f'failure_{n}': view.failure,
-                f'homed_{n}': view.homed,
-                f'compensating_{n}': view.compensating,
+                f'status_{n}': focuser.status,
+                f'status_label_{n}': FocuserStatus.label(focuser.status),
+                f'temperature_{n}': focuser.temperature_c,
+                f'current_steps_{n}': focuser.current_steps,
+                f'target_steps_{n}': focuser.target_steps,
+                f'requested_steps_{n}': focuser.requested_steps,
+                f'min_steps_{n}': focuser.min_steps,
+                f'max_steps_{n}': focuser.max_steps,
+                f'nickname_{n}': focuser.nickname,
+                f'device_type_{n}': focuser.device_type,
+                f'error_{n}': focuser.error,
+                f'failure_{n}': focuser.failure,
+                f'homed_{n}': focuser.homed,
+                f'compensating_{n}': focuser.compensating,
             })
         return report
 
@@ -135,25 +147,25 @@ class FocuserDaemon:
         if whole_steps is None or offset not in (True, False):
             return CommandStatus.Failed
         return self._exclusively([channel], MoveFocuser(channel, whole_steps, bool(offset)),
-                                 self._settings.move_timeout_s + MOVE_MARGIN_S)
+                                 self._limits.move_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
     @_control
     def reset_home_position(self, channel: int) -> int:
         """Declare the present position to be step 0."""
-        return self._exclusively([channel], SetZero(channel), self._settings.home_reset_timeout_s + MOVE_MARGIN_S)
+        return self._exclusively([channel], SetZero(channel), self._limits.home_reset_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
     @_control
     def center(self, channel: int) -> int:
         """Move to step 0, the middle of the range. By an absolute move: CENTER goes by a Max Pos read by the hub."""
-        return self._exclusively([channel], MoveFocuser(channel, 0), self._settings.move_timeout_s + MOVE_MARGIN_S)
+        return self._exclusively([channel], MoveFocuser(channel, 0), self._limits.move_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
     @_control
     def home(self, channel: int) -> int:
         """Seek the home switch and return; NotSupported for a focuser without one."""
-        return self._exclusively([channel], Home(channel), self._settings.home_timeout_s + MOVE_MARGIN_S)
+        return self._exclusively([channel], Home(channel), self._limits.home_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
     @_control
@@ -172,7 +184,7 @@ class FocuserDaemon:
             return CommandStatus.NotConfirmed
         # A change that restarts the channel may restart the whole hub
         return self._exclusively(list(CHANNELS) if setting.restarts else [channel], command,
-                                 RESTART_LIMIT_S if setting.restarts else QUICK_LIMIT_S)
+                                 RESTART_CALL_LIMIT_S if setting.restarts else CALL_LIMIT_S)
 
     @Pyro4.expose
     def hub_info(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
@@ -181,61 +193,61 @@ class FocuserDaemon:
         What polling does not read is asked for; that can take some seconds. What is not known is None.
         """
         try:
-            self._link.submit(QueryHub()).result(QUICK_LIMIT_S)
+            self._hub.submit(QueryHub()).result(CALL_LIMIT_S)
         except FutureTimeoutError:
             pass   # what is known will do
-        snapshot = self._link.snapshot()
+        snapshot = self._hub.snapshot()
         return {
             'date': _date(snapshot.as_of),
             'software_version': SOFTWARE_VERSION,
             **{field.name: getattr(snapshot.hub, field.name, None) for field in fields(HubInfo)},
-            **{f'channel_{n}': self._channel_info(view) for n, view in snapshot.channels.items()},
+            **{f'channel_{n}': self._channel_info(focuser) for n, focuser in snapshot.channels.items()},
         }
 
-    def _channel_info(self, view: FocuserSnapshot) -> dict[str, Any]:
-        told = view.reports
+    def _channel_info(self, focuser: FocuserSnapshot) -> dict[str, Any]:
+        reports = focuser.reports
         return {
-            'status': view.status,
-            'status_label': FocuserStatus.label(view.status),
-            'error': view.error,
-            'device_type': view.device_type,
-            'device': None if view.device_type is None else in_words(view.device_type),
-            'has_home_switch': None if view.device_type is None else has_home_switch(view.device_type),
-            'homed': view.homed,
-            'max_counts': told and told.config.max_counts,
-            'soft_step_limits': list(self._settings.soft_step_limits),
-            'min_steps': view.min_steps,
-            'max_steps': view.max_steps,
-            'temperature': told and told.status.temperature_c,
-            'probe': None if told is None else _probe(told),
-            'hand_controller': told and told.status.hand_controller,
-            'remote': told and told.status.remote,
-            'settings': {key: None if told is None else _present(key, told) for key in SETTINGS if key != 'reset'},
+            'status': focuser.status,
+            'status_label': FocuserStatus.label(focuser.status),
+            'error': focuser.error,
+            'device_type': focuser.device_type,
+            'device': None if focuser.device_type is None else in_words(focuser.device_type),
+            'has_home_switch': None if focuser.device_type is None else has_home_switch(focuser.device_type),
+            'homed': focuser.homed,
+            'max_counts': reports and reports.config.max_counts,
+            'soft_step_limits': list(self._limits.soft_step_limits),
+            'min_steps': focuser.min_steps,
+            'max_steps': focuser.max_steps,
+            'temperature': reports and reports.status.temperature_c,
+            'probe': None if reports is None else _probe(reports),
+            'hand_controller': reports and reports.status.hand_controller,
+            'remote': reports and reports.status.remote,
+            'settings': {key: reports and _setting_value(key, reports) for key in HUB_SETTINGS if key != 'reset'},
         }
 
     @Pyro4.expose
     @_control
     def stop_channel(self, channel: int) -> int:
         """Halt the motor, whatever else is going on."""
-        return self._run(Stop(channel), QUICK_LIMIT_S)
+        return self._run(Stop(channel), CALL_LIMIT_S)
 
     @Pyro4.expose
     @_control
     def initialize(self) -> int:
         """Connect to the hub, and stay connected until `shutdown`."""
-        return self._exclusively(list(CHANNELS), Connect(), QUICK_LIMIT_S)
+        return self._exclusively(list(CHANNELS), Connect(), CALL_LIMIT_S)
 
     @Pyro4.expose
     @_control
     def shutdown(self) -> int:
         """Disconnect from the hub."""
-        return self._exclusively(list(CHANNELS), Disconnect(), QUICK_LIMIT_S)
+        return self._exclusively(list(CHANNELS), Disconnect(), CALL_LIMIT_S)
 
     def _exclusively(self, channels: list[int], command: Command, limit_s: float) -> int:
         """Run a command that shares its channels with no other.
 
-        The channels are free again when the command has ended, not when its caller has been told: a caller that was
-        told about a stop can move at once.
+        The channels are free again when the command has ended, not when its caller has been reports: a caller that was
+        reports about a stop can move at once.
         """
         with ExitStack() as locks:
             for n in channels:
@@ -245,7 +257,7 @@ class FocuserDaemon:
             return self._run(command, limit_s, release=locks.pop_all().close)
 
     def _run(self, command: Command, limit_s: float, release: Callable[[], None] | None = None) -> int:
-        future = self._link.submit(command)
+        future = self._hub.submit(command)
         if release is not None:
             future.add_done_callback(lambda _: release())
         try:
@@ -259,15 +271,16 @@ def _date(unix_time_s: float) -> str:
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(unix_time_s))
 
 
-def _probe(told: Reports) -> str:
-    if not told.status.probe_present:
+def _probe(reports: Reports) -> str:
+    if not reports.status.probe_present:
         return 'none'
-    return 'present' if told.status.temperature_c is not None else 'defective'
+    return 'present' if reports.status.temperature_c is not None else 'defective'
 
 
-def _present(key: str, told: Reports) -> Any:
-    report = {'config': told.config, 'compensation': told.compensation, 'status': told.status}[SETTINGS[key].shown_by]
-    return None if report is None else present(key, report)
+def _setting_value(key: str, reports: Reports) -> Any:
+    by = {'config': reports.config, 'compensation': reports.compensation, 'status': reports.status}
+    report = by[HUB_SETTINGS[key].shown_by]
+    return None if report is None else setting_value(key, report)
 
 
 def _is_channel(channel: object) -> bool:

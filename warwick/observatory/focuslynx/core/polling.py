@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a focuser at rest is polled, and whether its polls fail. Pure: it is given the time."""
+
+from __future__ import annotations
+
+import math
+
+from .limits import Limits
+from .reports import GetConfig, GetStatus
+from .requests import HubError, NextRequest, Refused, Request
+
+CONFIG_PACE_S = 5.0
+"""How often, at most, the settings of a focuser at rest are read again: other programs may change them."""
+
+CONFIG_EARLY_S = 1.0
+"""Settings that are due so soon after a status are read together with it."""
+
+SILENT_AFTER = 2
+"""Polls in a row that fail before a channel counts as silent: a single lost or garbled reply is no alarm."""
+
+FREE_RETRIES = 3
+"""Failed exchanges in a row that are repeated at once; after that the channel is polled at its ordinary pace."""
+
+
+class Polling:
+    """The polls of one channel: when they are due, and how many in a row have failed. Times are in seconds."""
+
+    def __init__(self, channel: int, limits: Limits) -> None:
+        self._channel = channel
+        self._limits = limits
+        self.restart()
+
+    def restart(self) -> None:
+        """The port is opened: everything is due, and nothing has failed yet."""
+        self.error: HubError | None = None   # of the last exchange, if it failed
+        self.known_reason: str | None = None   # why there is no report yet, before polls have failed
+        self._config_failures = 0
+        self._status_sent_at = self._config_sent_at = -math.inf
+        self.read_now()
+
+    def read_now(self) -> None:
+        """Read settings and status as soon as possible, whatever the pace."""
+        self.config_due = self.status_due = self.not_before = -math.inf
+        self.failures = 0   # in a row, without a status in between
+
+    @property
+    def silence(self) -> str | None:
+        """Why the channel counts as silent; None if it does not."""
+        if self.failures >= SILENT_AFTER and self.error is not None:
+            return str(self.error)
+        return self.known_reason
+
+    @property
+    def config_must_be_repeated(self) -> bool:
+        """Whether a reading of the settings has failed, not too often."""
+        return 0 < self._config_failures <= FREE_RETRIES
+
+    def status_received(self, sent_at: float, pace_s: float) -> None:
+        """A status came and is believed."""
+        self._status_sent_at = sent_at
+        self.status_due = sent_at + pace_s
+
+    def channel_answers(self) -> None:
+        """A status came, believed or not: this ends a row of failures. No other reply tells where the focuser is."""
+        self.error = self.known_reason = None
+        self.failures = 0
+        self.not_before = -math.inf
+
+    def config_received(self, sent_at: float, now: float, again_soon: bool) -> None:
+        """Settings came and are believed. A slow hub is asked for them less often."""
+        self._config_sent_at = sent_at
+        self._config_failures = 0
+        self.config_due = now + (0.0 if again_soon else max(CONFIG_PACE_S, 10 * (now - sent_at)))
+
+    def failed(self, request: Request, error: HubError, now: float, pace_s: float) -> None:
+        """An exchange of this channel failed. The next poll follows at once; after FREE_RETRIES at the pace `pace_s`.
+
+        A refusal of anything but a poll is an answer.
+        """
+        if isinstance(error, Refused) and not isinstance(request, (GetStatus, GetConfig)):
+            return
+        self.error = error
+        self.failures += 1
+        self._config_failures += isinstance(request, GetConfig)
+        self.status_due = min(self.status_due, now)
+        if self.failures > FREE_RETRIES:
+            self.not_before = now + pace_s
+
+    def next_request(self) -> NextRequest:
+        """The next poll. After a failed one it asks for the status, which proves that the channel answers."""
+        status = NextRequest(self.status_due, GetStatus(self._channel))
+        if self.failures:
+            return status
+        if self.config_must_be_repeated:
+            return NextRequest(-math.inf, GetConfig(self._channel))
+        with_last_status = self._config_sent_at < self._status_sent_at \
+            and self.config_due <= self._status_sent_at + CONFIG_EARLY_S
+        return NextRequest(self._status_sent_at, GetConfig(self._channel)) if with_last_status else status

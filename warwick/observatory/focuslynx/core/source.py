@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the scheduler knows of those who have requests for the hub: the two focusers, and the query of the hub."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .requests import HubError, NextRequest, Reply, Request
+
+
+class Source(Protocol):
+    """One who has requests for the hub. Times are in seconds."""
+
+    @property
+    def expects_silence(self) -> bool:
+        """Whether the hub may be silent for a while, because of a request of this source."""
+
+    @property
+    def in_good_order(self) -> bool:
+        """Whether its exchanges succeed: then it need not wait until an overdue exchange of another source ends."""
+
+    def next_request(self, now: float) -> NextRequest:
+        """The request that it needs next, and when; `due` is math.inf for none."""
+
+    def sent(self, request: Request, now: float) -> None:
+        """A request has gone out for it: its own, or a report that has to come first."""
+
+    def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
+        """A reply came, to a request of any source: reports concern everybody. It went out at `sent_at`."""
+
+    def failed(self, request: Request, error: HubError, now: float) -> None:
+        """The exchange that was made for it was refused, garbled, not answered, or interrupted."""
+
+    def deadline(self, now: float) -> float:
+        """When it has something to do next that needs no reply; math.inf for never."""
