@@ -296,7 +296,7 @@ def test_what_a_restart_has_set_in_motion_may_end_by_itself() -> None:
     world.run(30)
     assert (world.view(1).status, world.view(1).homed) == (FocuserStatus.Idle, True)
     assert world.requests(b'HALT') == []
-    assert world.logged('from outside') == []
+    assert world.logged('by hand') == []
     assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
 
 
@@ -433,7 +433,7 @@ def test_a_stop_whose_look_had_one_wrong_digit_claims_no_motion_from_outside() -
     assert move.outcome is Outcome.FAILED
     world.run(5)
     assert world.view(1).current_steps == world.hub.focusers[1].position - 32767
-    assert world.logged('nobody watched') == []
+    assert world.logged('while disconnected') == []
 
 
 def test_a_channel_that_falls_silent_after_a_change_is_in_error() -> None:
@@ -452,7 +452,7 @@ def test_what_a_restart_has_set_in_motion_is_halted_when_it_does_not_end() -> No
     world.hub.jam(1, world.now)
     world.run(200)
     assert not world.hub.focusers[1].moving
-    assert world.logged('what a change has set in motion has not come to rest in time; halting')
+    assert world.logged('the motion that a change has caused is not over in time; halting')
     assert 'IsHomed = 0' in (world.view(1).error or '')
 
 

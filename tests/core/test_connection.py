@@ -250,7 +250,7 @@ def test_a_hub_that_falls_silent_is_in_error_as_soon_as_its_last_report_is_too_o
     while world.view(1).status == FocuserStatus.Idle:
         reported_at = world.view(1).as_of
         world.run(0.05)
-    assert world.now - reported_at <= 5 + 2 + 0.06
+    assert world.now - reported_at <= world.settings.oldest_report_s
     world.run(60)
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
     world.faults.unmute()

@@ -160,7 +160,7 @@ def test_a_focuser_that_rests_short_of_its_target_has_failed() -> None:
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
     assert caller.waited_s < 3
-    assert world.logged('halted from outside at')
+    assert world.logged('halted by hand or by another program at')
     assert len(world.requests(b'MA')) == 1, 'the target must not be sent again'
     assert world.view(1).status == FocuserStatus.Idle
     assert world.view(1).target_steps == world.view(1).current_steps != 2000
@@ -189,7 +189,7 @@ def test_a_move_while_the_hand_controller_moves_the_focuser_is_refused() -> None
     world.hub.hand(1, 3000, world.now)
     assert world.do(MoveFocuser(1, 100)) is Outcome.FAILED
     assert world.requests(b'MA') == []
-    assert world.logged('being moved from outside')
+    assert world.logged('is moved by hand or by another program')
 
 
 def test_a_move_back_to_where_the_focuser_was_before_the_hand_is_carried_out() -> None:
@@ -212,7 +212,7 @@ def test_motion_by_hand_is_reported_and_the_target_follows() -> None:
     assert (view.status, view.current_steps, view.target_steps, view.requested_steps) == (
         FocuserStatus.Idle, 8000, 8000, 8000)
     assert world.requests(b'MA') == world.requests(b'HALT') == []
-    assert len(world.logged('moved from outside')) == 2
+    assert len(world.logged('moved by hand or by another program')) == 2
 
 
 def test_a_failed_move_does_not_latch_the_channel() -> None:

@@ -17,7 +17,7 @@ def test_a_focuser_that_was_moved_between_two_polls_is_noticed() -> None:
     world.do(MoveFocuser(1, 500))
     world.hub.hand(1, 300, world.now)
     world.run(12)
-    assert world.logged('channel 1: was moved from outside, from +500 steps to +800 steps')
+    assert world.logged('channel 1: was moved by hand or by another program, from +500 steps to +800 steps')
     assert world.view(1).target_steps == 800
 
 
@@ -29,7 +29,7 @@ def test_a_focuser_that_was_moved_while_the_daemon_was_disconnected_is_noticed()
     world.run(5)
     world.do(Connect())
     world.run(1)
-    assert world.logged('channel 1: was position changed while disconnected, from +500 steps to -200 steps')
+    assert world.logged('channel 1: position changed while disconnected, from +500 steps to -200 steps')
     assert world.view(1).target_steps == -200
 
 
@@ -39,12 +39,12 @@ def test_a_focuser_that_was_moved_while_the_cable_was_out_is_noticed() -> None:
     world.faults.unplug(world.now + 10)
     world.hub.hand(1, 250, world.now)
     world.run(30)
-    assert world.logged('channel 1: was position changed while disconnected, from +500 steps to +750 steps')
+    assert world.logged('channel 1: position changed while disconnected, from +500 steps to +750 steps')
 
 
 @pytest.mark.parametrize('cut_s, news', [
-    (5.0, 'move to +5000 steps failed: the hub is back at +0 steps, where it began: after a power cut'),
-    (30.0, 'was position changed while disconnected, from +')])
+    (5.0, 'move to +5000 steps failed: the hub is back at +0 steps, where the move began: after a power cut'),
+    (30.0, 'position changed while disconnected, from +')])
 def test_a_power_cut_during_a_move_is_noticed_by_the_position_that_comes_back(cut_s: float, news: str) -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 5000))

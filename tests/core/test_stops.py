@@ -211,7 +211,7 @@ def test_a_motion_that_could_not_be_halted_is_halted_at_the_next_connection() ->
     world.connected()
     world.run(1)
     assert not moving(world)
-    assert world.logged('the last motion was not watched to its end')
+    assert world.logged('the last motion was not followed to its end')
 
 
 def test_a_zero_is_carried_out_in_spite_of_a_stop() -> None:
@@ -337,7 +337,7 @@ def test_a_stop_that_the_hub_does_not_confirm_tells_why_the_move_failed_and_wher
     assert (stop.outcome, move.outcome) == (Outcome.FAILED, Outcome.FAILED)
     view = world.view(1)
     assert (view.status, view.target_steps, view.requested_steps) == (FocuserStatus.Moving, 20000, 20000)
-    assert view.failure == 'move to +20000 steps failed: it was to be stopped, and may go on'
+    assert view.failure == 'move to +20000 steps failed: the halt was not confirmed, and the motor may still run'
     assert len(world.logged('move to +20000 steps failed')) == 1
     world.faults.unmute()
     world.faults.undeafen()

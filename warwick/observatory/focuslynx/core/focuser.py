@@ -77,11 +77,6 @@ class Focuser:
         return self._state.config is not None and self._state.status_at >= when
 
     @property
-    def failed_polls(self) -> int:
-        """Polls that have failed in a row."""
-        return self._polling.failures
-
-    @property
     def motor_may_run(self) -> bool:
         """Whether a motion that we have commanded or caused may be under way."""
         return availability.motor_may_run(self._facts)
@@ -225,9 +220,9 @@ class Focuser:
         return isinstance(self._operation, ChangeSetting) and self._operation.may_silence_hub
 
     @property
-    def in_good_order(self) -> bool:
-        """Whether no poll has failed since the last status."""
-        return self._polling.failures == 0
+    def failed_polls(self) -> int:
+        """Polls that have failed in a row."""
+        return self._polling.failures
 
     def next_request(self, now: float) -> NextRequest:
         """The request that this focuser needs next."""
@@ -235,12 +230,12 @@ class Focuser:
             return never(self.channel)
         if self._halt is not None:
             return self._halt.next_request(now)
-        if self._state.needs_config and (self._state.config is None or self._polling.failures != 1):
+        if self._state.needs_config and (self._state.config is None or self.failed_polls != 1):
             wanted = NextRequest(-math.inf, GetConfig(self.channel))
         elif self._operation is None:
             poll = self._polling.next_request()
-            wanted = poll._replace(can_wait=self.in_good_order and not self._polling.config_must_be_repeated)
-        elif self._polling.config_must_be_repeated and self.in_good_order:
+            wanted = poll._replace(can_wait=not self.failed_polls and not self._polling.config_must_be_repeated)
+        elif self._polling.config_must_be_repeated and not self.failed_polls:
             wanted = NextRequest(-math.inf, GetConfig(self.channel))
         else:
             wanted = self._next_of_operation(self._operation, now)
@@ -405,7 +400,7 @@ class Focuser:
         """
         error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
         self._note_failure(request, error, now)
-        self._polling.config_due = self._polling.status_due = -math.inf
+        self._polling.read_next()
         came_twice, self._beyond_range = status.counts == self._beyond_range, status.counts
         if self._halt is not None:
             self._polling.not_before = -math.inf
@@ -422,7 +417,7 @@ class Focuser:
     def _note_halted(self, now: float) -> None:
         if self._state.hub_compensation.halt_answered(now):
             self._log('warning', 'temperature compensation is off now: a halt ends it')
-            self._polling.config_due = self._polling.status_due = -math.inf
+            self._polling.read_next()
 
     def _halted(self, halt: MotorHalt, where: str, now: float) -> None:
         """A status after HALT shows the motor at rest, at a position in words."""

@@ -66,11 +66,9 @@ class MotorHalt:
                            Priority.POLL if self.callers_told else Priority.AFTER_HALT)
 
     def sent(self, request: Request) -> None:
-        """One of these requests has gone out."""
+        """A request has gone out."""
         if isinstance(request, Halt):
             self._unsent = False
-        elif request == GetStatus(self._channel):
-            self._poll_due = math.inf
 
     def accepted(self, now: float) -> None:
         """The hub answered HALTED, though perhaps to the HALT of an earlier caller: poll the motor."""

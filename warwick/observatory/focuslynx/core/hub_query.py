@@ -40,9 +40,9 @@ class HubQuery:
         return False
 
     @property
-    def in_good_order(self) -> bool:
-        """Always: a query does not wait for an exchange that is overdue."""
-        return True
+    def failed_polls(self) -> int:
+        """None: a query does not poll."""
+        return 0
 
     def join(self, caller: PendingCommand, answering: tuple[int, ...], now: float) -> None:
         """A caller wants to know. `answering` are the channels that answer at all; a ThirdLynx has only one."""

@@ -39,9 +39,14 @@ class Polling:
         self.read_now()
 
     def read_now(self) -> None:
-        """Read settings and status as soon as possible, whatever the pace."""
-        self.config_due = self.status_due = self.not_before = -math.inf
+        """Read settings and status as soon as possible, whatever the pace and whatever has failed."""
+        self.not_before = -math.inf
         self.failures = 0   # in a row, without a status in between
+        self.read_next()
+
+    def read_next(self) -> None:
+        """Read the settings next, and then the status."""
+        self.config_due = self.status_due = -math.inf
 
     @property
     def silence(self) -> str | None:
@@ -82,16 +87,17 @@ class Polling:
         self.error = error
         self.failures += 1
         self._config_failures += isinstance(request, GetConfig)
-        self.status_due = min(self.status_due, now)
+        self.status_due = now
         if self.failures > FREE_RETRIES:
             self.not_before = now + pace_s
 
     def next_request(self) -> NextRequest:
         """The next poll. After a failed one it asks for the status, which proves that the channel answers."""
         status = NextRequest(self.status_due, GetStatus(self._channel))
-        if self.failures:
+        config_first = self.config_due == -math.inf and not self._config_failures
+        if self.failures and not config_first:
             return status
-        if self.config_must_be_repeated:
+        if config_first or self.config_must_be_repeated:
             return NextRequest(-math.inf, GetConfig(self._channel))
         with_last_status = self._config_sent_at < self._status_sent_at \
             and self.config_due <= self._status_sent_at + CONFIG_EARLY_S

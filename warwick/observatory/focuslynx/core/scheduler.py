@@ -190,9 +190,14 @@ class Scheduler:
                     waiting.priority is Priority.HALT and not isinstance(exchange.request, Halt)):
                 yield waiting.due + HALT_PATIENCE_S, partial(
                     self._fail, Interrupted(f'{exchange.request} was given up for a halt'))
-            elif source is not exchange.source and source.in_good_order:
+            elif self._may_overtake(source, exchange):
                 yield max(waiting.due, self._overdue_at(exchange)), partial(
                     self._fail, Silent(f'no answer to {exchange.request} in good time'))
+
+    def _may_overtake(self, source: Source, exchange: Exchange) -> bool:
+        """Whether a source need not wait for an exchange that is overdue: it answers, or both have just failed to."""
+        other = exchange.source
+        return source is not other and (source.failed_polls == 0 or source.failed_polls == 1 and not other.failed_polls)
 
     def _overdue_at(self, exchange: Exchange) -> float:
         """From when on another source may go first; never, once a part of the reply has come."""

@@ -16,8 +16,8 @@ class Source(Protocol):
         """Whether the hub may be silent for a while, because of a request of this source."""
 
     @property
-    def in_good_order(self) -> bool:
-        """Whether its exchanges succeed: then it need not wait until an overdue exchange of another source ends."""
+    def failed_polls(self) -> int:
+        """How many of its polls have failed in a row."""
 
     def next_request(self, now: float) -> NextRequest:
         """The request that it needs next, and when; `due` is math.inf for none."""
