@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from warwick.observatory.focuslynx.client.commands import COMMANDS, SETTING, VALUE  # noqa: E402
-from warwick.observatory.focuslynx.hub_settings import SETTINGS  # noqa: E402
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS  # noqa: E402
 
 NAMES = [*(command.name for command in COMMANDS), 'help']
 SUMMARIES = {**{command.name: command.summary for command in COMMANDS}, 'help': 'explain a command'}
@@ -30,9 +30,9 @@ def offers() -> dict[tuple[str, int, str], tuple[str, ...]]:
     for command in COMMANDS:
         for place, argument in enumerate(command.arguments, 1):
             if argument is SETTING:
-                found[command.name, place, '*'] = tuple(SETTINGS)
+                found[command.name, place, '*'] = tuple(HUB_SETTINGS)
             elif argument is VALUE:
-                found.update({(command.name, place, key): setting.kind.choices for key, setting in SETTINGS.items()
+                found.update({(command.name, place, key): setting.kind.choices for key, setting in HUB_SETTINGS.items()
                               if setting.kind.choices})
             elif argument.choices:
                 found[command.name, place, '*'] = argument.choices

@@ -16,7 +16,7 @@ import pexpect
 import pytest
 
 from warwick.observatory.focuslynx.client.commands import COMMANDS, SETTING
-from warwick.observatory.focuslynx.hub_settings import DEVICE_TYPES, SETTINGS
+from warwick.observatory.focuslynx.hub_settings import DEVICE_TYPES, HUB_SETTINGS
 
 COMPLETION = Path(__file__).resolve().parents[2] / 'completion'
 NAMES = [command.name for command in COMMANDS]
@@ -31,13 +31,14 @@ def expected() -> dict[str, list[str]]:
     for command in COMMANDS:
         words = ''
         for argument in command.arguments:
-            offers[f'focus {command.name} {words}'] = list(SETTINGS) if argument is SETTING else list(argument.choices)
+            choices = HUB_SETTINGS if argument is SETTING else argument.choices
+            offers[f'focus {command.name} {words}'] = list(choices)
             words += (argument.choices or ('word',))[0] + ' '
         offers[f'focus {command.name} {words}'] = []
         offers[f'focus {command.name} {words}--'] = [*command.options, '--help']
-    for key, setting in SETTINGS.items():
+    for key, setting in HUB_SETTINGS.items():
         offers[f'focus configure 2 {key} '] = VALUES.get(setting.kind.accepts.split()[-1], [])
-    offers['focus configure --yes 1 '] = list(SETTINGS)
+    offers['focus configure --yes 1 '] = list(HUB_SETTINGS)
     offers['focus configure 1 --yes reverse '] = ['on', 'off']
     offers['focus configure 1 compensation_mode --'] = ['--yes', '--help']
     offers['focus info --'] = ['--json', '--help']
@@ -133,11 +134,11 @@ def test_the_scripts_are_those_that_the_generator_writes(generator: ModuleType, 
 
 
 def test_every_value_that_is_offered_is_accepted() -> None:
-    offered = {key: setting.kind.choices for key, setting in SETTINGS.items()}
+    offered = {key: setting.kind.choices for key, setting in HUB_SETTINGS.items()}
     assert {key for key, values in offered.items() if values} >= {'reverse', 'backlash', 'device_type', 'reset'}
     for key, values in offered.items():
         for value in values:
-            SETTINGS[key].parse(value)
+            HUB_SETTINGS[key].parse(value)
 
 
 def test_tab_completes_a_command_line_in_an_interactive_bash() -> None:

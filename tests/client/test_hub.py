@@ -12,7 +12,7 @@ import pytest
 
 from warwick.observatory.focuslynx.client.commands import COMMANDS
 from warwick.observatory.focuslynx.client.configure import DANGERS
-from warwick.observatory.focuslynx.hub_settings import SETTINGS
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
 if TYPE_CHECKING:
     from tests.client.conftest import Client, Daemon
@@ -113,13 +113,13 @@ def test_what_the_hub_calls_itself_can_do_nothing_to_the_terminal(
 def test_the_settings_are_listed_with_value_meaning_and_range(client: Client, hub: dict[str, Any]) -> None:
     text = output(client, 'configure', '1')
     assert max(map(len, text.splitlines())) <= 79
-    assert sorted(re.findall(r'^  (\w+)', text, re.MULTILINE)) == sorted(SETTINGS)
+    assert sorted(re.findall(r'^  (\w+)', text, re.MULTILINE)) == sorted(HUB_SETTINGS)
     flat = ' '.join(text.split())
     assert 'nickname North tube the name that the hub shows 1 to 16 printable ASCII characters without' in flat
     assert 'led 75 brightness of the power LED, one for both channels 0 to 100 percent' in flat
     assert 'step_size unknown size of a step' in flat
     assert 'reset all settings of the channel go back' in flat
-    for key, setting in SETTINGS.items():
+    for key, setting in HUB_SETTINGS.items():
         assert setting.meaning in flat
         assert (title_of(text, key) == 'dangerous, done only with --yes') is setting.dangerous
 
@@ -149,7 +149,7 @@ def test_a_setting_is_changed_as_it_was_read_and_nothing_is_printed(
     (('reverse', 'perhaps'), "reverse: 'perhaps': must be on or off"),
     (('nickname', 'a\x1b[2J'), "nickname: 'a\\x1b[2J': must be 1 to 16 printable ASCII characters without < > = and "
                                "without blanks at the ends"),
-    (('revers', 'on'), f"unknown setting 'revers'; there are {', '.join(SETTINGS)}"),
+    (('revers', 'on'), f"unknown setting 'revers'; there are {', '.join(HUB_SETTINGS)}"),
     (('reset', 'all', '--yes'), "reset: 'all': must be the word defaults"),
 ], ids=str)
 def test_a_wrong_setting_or_value_is_refused_in_one_line_before_the_daemon_is_asked(
@@ -172,7 +172,7 @@ def test_what_is_dangerous_says_so_and_how_to_confirm(
 
 
 def test_every_dangerous_setting_has_its_danger_and_is_named_in_the_help() -> None:
-    dangerous = {key for key, setting in SETTINGS.items() if setting.dangerous}
+    dangerous = {key for key, setting in HUB_SETTINGS.items() if setting.dangerous}
     assert set(DANGERS) == dangerous
     details = next(command.details for command in COMMANDS if command.name == 'configure')
     assert all(key in details for key in dangerous)

@@ -24,7 +24,7 @@ from warwick.observatory.focuslynx.core.commands import (
     Stop,
 )
 from warwick.observatory.focuslynx.core.configure import present
-from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value, find
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, Value, find
 
 
 def change(key: str, value: object, channel: int = 1) -> Configure:
@@ -35,7 +35,7 @@ def shown_value(world: World, key: str, channel: int = 1) -> Value | None:
     reports = world.view(channel).reports
     assert reports is not None
     report: Any = {'config': reports.config, 'compensation': reports.compensation,
-                   'status': reports.status}[SETTINGS[key].shown_by]
+                   'status': reports.status}[HUB_SETTINGS[key].shown_by]
     return present(key, report)
 
 
@@ -58,7 +58,7 @@ VALUES: dict[str, tuple[object, bytes]] = {
 
 
 def test_every_setting_is_tried_here() -> None:
-    assert list(VALUES) == list(SETTINGS)
+    assert list(VALUES) == list(HUB_SETTINGS)
 
 
 @pytest.mark.parametrize('key', VALUES)
@@ -72,7 +72,7 @@ def test_a_setting_is_changed_and_read_back(key: str) -> None:
     assert world.logged(f'channel 1: {key} = ')
 
 
-@pytest.mark.parametrize('key', [key for key in VALUES if not SETTINGS[key].dangerous])
+@pytest.mark.parametrize('key', [key for key in VALUES if not HUB_SETTINGS[key].dangerous])
 @pytest.mark.parametrize('fault', ['mute_next', 'lose_requests', 'garble', 'cut'])
 def test_a_change_whose_answer_was_spoilt_is_settled_by_reading_back(key: str, fault: str) -> None:
     value, wire = VALUES[key]

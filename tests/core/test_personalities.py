@@ -21,7 +21,7 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.hub_settings import SETTINGS, Value
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, Value
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 
 IDLE = FocuserStatus.Idle
@@ -274,7 +274,7 @@ def test_the_hub_and_its_channels_tell_what_they_can(
     ('nickname', 'West'), ('backlash_steps', 7), ('coefficient_d', -92), ('led', 5), ('reverse', True),
     ('step_size', 250), ('intercept_b', -1000), ('max_position', 65000)])
 def test_a_setting_is_changed_if_the_firmware_can(world: World, kind: Kind, key: str, value: Value) -> None:
-    outcome = world.do(Configure(1, SETTINGS[key], value))
+    outcome = world.do(Configure(1, HUB_SETTINGS[key], value))
     if key in kind.unknown or (key == 'max_position' and kind.homes):
         assert outcome is Outcome.FAILED
         assert 'ER=' in (world.view(1).failure or '')
@@ -290,7 +290,7 @@ def test_another_device_type_is_set_though_the_hub_restarts_for_it(
     world.hub.set('type.1', 'SB', world.now)
     world.hub.set('restarts', restarts, world.now)
     world.run(20)
-    assert world.do(Configure(1, SETTINGS['device_type'], device_type)) is Outcome.DONE
+    assert world.do(Configure(1, HUB_SETTINGS['device_type'], device_type)) is Outcome.DONE
     world.run(120)
     assert world.view(1).device_type == device_type
     for channel in kind.channels:

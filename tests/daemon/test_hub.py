@@ -11,7 +11,7 @@ import pytest
 from tests.daemon.harness import Daemon
 from tests.simulator.harness import eventually
 from warwick.observatory.focuslynx import CommandStatus, FocuserStatus
-from warwick.observatory.focuslynx.hub_settings import SETTINGS
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
 HOMING = 'lynxsim://?channels=1,2&type.1=OE&speed=60000&firmware=2.3.9&nickname.2=South'
 
@@ -34,7 +34,7 @@ def test_the_hub_is_described_in_json_types(homing: Daemon) -> None:
     assert (second['device'], second['has_home_switch'], second['homed']) == ('QuickSync or HSM Hi-Torque', False, None)
     assert (first['max_counts'], first['min_steps'], first['max_steps'], first['probe']) == (
         125440, -50000, 50000, 'present')
-    assert list(first['settings']) == [key for key in SETTINGS if key != 'reset']
+    assert list(first['settings']) == [key for key in HUB_SETTINGS if key != 'reset']
     assert second['settings'] == {
         'nickname': 'South', 'backlash': False, 'backlash_steps': 40, 'temperature_compensation': False,
         'compensation_at_start': False, 'compensation_mode': 'A', 'coefficient_a': 86, 'coefficient_b': 86,

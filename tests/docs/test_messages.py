@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tests.docs.messages import Message, of_file
 from tests.docs.stage import ROOT
-from warwick.observatory.focuslynx.config import SCHEMA
+from warwick.observatory.focuslynx.config import KEYS
 from warwick.observatory.focuslynx.constants import CommandStatus, FocuserStatus
-from warwick.observatory.focuslynx.hub_settings import SETTINGS
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
 DOCUMENT = (ROOT / 'docs/operations.md').read_text('utf-8')
 CHAPTER = re.split(r'^## ', DOCUMENT.split('\n## Messages\n')[1], flags=re.MULTILINE)[0]
@@ -76,9 +76,9 @@ def matches(message: Message, row: tuple[str, str, str]) -> bool:
 
 def is_a_description(message: Message) -> bool:
     """What the manual pages say of keys of the configuration and of settings of the hub."""
-    keys = [text for row in SCHEMA['properties'].values() for text in row.values()]
-    meanings = [word for setting in SETTINGS.values() for word in (setting.meaning, setting.kind.accepts)]
-    return ((message.place == 'config.py' and message.text in keys)
+    keys = [text for key in KEYS for text in (key.meaning, key.unit, key.kind.accepts, key.default)]
+    meanings = [word for setting in HUB_SETTINGS.values() for word in (setting.meaning, setting.kind.accepts)]
+    return ((message.place == 'config.py' and any(message.is_in(text) for text in keys if isinstance(text, str)))
             or (message.place.startswith('hub_settings.py') and any(message.is_in(meaning) for meaning in meanings)))
 
 

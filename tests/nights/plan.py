@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from warwick.observatory.focuslynx.core.limits import Limits
-from warwick.observatory.focuslynx.hub_settings import SETTINGS, SLOTS, HubSetting, Value
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, SLOTS, HubSetting, Value
 from warwick.observatory.focuslynx.simulator.personalities import PERSONALITIES
 
 NIGHT_S = 5 * 3600.0
@@ -129,7 +129,7 @@ def change(amount: float) -> tuple[HubSetting, Value]:
     value = _VALUES[key](rest)
     if key in ('coefficient', 'intercept'):
         key = f'{key}_{SLOTS[int(rest * 5)].lower()}'
-    return SETTINGS[key], value
+    return HUB_SETTINGS[key], value
 
 
 def shorten(fails: Callable[[list[Event]], bool], plan: list[Event], tries: int = 300) -> list[Event]:

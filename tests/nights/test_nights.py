@@ -9,7 +9,7 @@ from tests.nights.mutations import MUTATIONS
 from tests.nights.night import Night
 from tests.nights.plan import COMMANDS, FAULTS, events, shorten
 from tests.nights.play import complaint, nights_until_found, play
-from warwick.observatory.focuslynx.hub_settings import SETTINGS
+from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
 NIGHTS = 1000
 
@@ -21,7 +21,7 @@ def test_a_thousand_nights_pass_without_a_violation(capsys: pytest.CaptureFixtur
     assert tally.violations == []
     assert tally.nights == NIGHTS
     assert all(tally.counts[kind] for kind in COMMANDS + FAULTS)
-    assert all(tally.counts[f'{key} changed'] for key in SETTINGS)
+    assert all(tally.counts[f'{key} changed'] for key in HUB_SETTINGS)
     assert all(tally.counts[f'{kind} DONE'] for kind in ('MoveFocuser', 'SetZero', 'Home', 'Inquire', 'Stop'))
     assert len(tally.transitions) >= 20
 

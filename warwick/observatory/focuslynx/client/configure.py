@@ -8,7 +8,7 @@ import textwrap
 from typing import Any
 
 from ..constants import NO_COMMUNICATION, CommandStatus, FocuserStatus
-from ..hub_settings import SETTINGS, HubSetting, Value, find, shown
+from ..hub_settings import HUB_SETTINGS, HubSetting, Value, find, shown
 from .api import Focusd, HearingCtrlC, NoAnswer, Outcome
 from .info import channel_of, hub_info, settings_of, words
 from .status import channel_line, printable
@@ -77,10 +77,10 @@ def _listed(focusd: Focusd, channel: int) -> Outcome:
     except NoAnswer:
         return Outcome.of(NO_COMMUNICATION)
     present = settings_of(told)
-    values = {key: '' if key == 'reset' else words(present.get(key)) for key in SETTINGS}
-    widths = max(map(len, SETTINGS)), max(map(len, values.values()))
+    values = {key: '' if key == 'reset' else words(present.get(key)) for key in HUB_SETTINGS}
+    widths = max(map(len, HUB_SETTINGS)), max(map(len, values.values()))
     groups: dict[str, list[str]] = {}
-    for key, setting in SETTINGS.items():
+    for key, setting in HUB_SETTINGS.items():
         groups.setdefault(_group(setting), []).extend(_row(setting, values[key], *widths))
     return Outcome(0, '\n\n'.join('\n'.join([f'{title}:', *rows]) for title, rows in groups.items()))
 

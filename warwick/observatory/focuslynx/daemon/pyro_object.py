@@ -40,7 +40,7 @@ from ..core.configure import present
 from ..core.limits import Limits
 from ..core.reports import HubInfo
 from ..core.snapshot import FocuserSnapshot, Reports
-from ..hub_settings import SETTINGS, find, has_home_switch, in_words
+from ..hub_settings import HUB_SETTINGS, find, has_home_switch, in_words
 from .hub_thread import HubThread
 
 QUICK_LIMIT_S = 4.5
@@ -210,7 +210,7 @@ class FocuserDaemon:
             'probe': None if told is None else _probe(told),
             'hand_controller': told and told.status.hand_controller,
             'remote': told and told.status.remote,
-            'settings': {key: None if told is None else _present(key, told) for key in SETTINGS if key != 'reset'},
+            'settings': {key: None if told is None else _present(key, told) for key in HUB_SETTINGS if key != 'reset'},
         }
 
     @Pyro4.expose
@@ -266,7 +266,8 @@ def _probe(told: Reports) -> str:
 
 
 def _present(key: str, told: Reports) -> Any:
-    report = {'config': told.config, 'compensation': told.compensation, 'status': told.status}[SETTINGS[key].shown_by]
+    reports = {'config': told.config, 'compensation': told.compensation, 'status': told.status}
+    report = reports[HUB_SETTINGS[key].shown_by]
     return None if report is None else present(key, report)
 
 
