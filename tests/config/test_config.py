@@ -273,11 +273,11 @@ def test_a_path_that_no_system_takes_is_one_line() -> None:
 
 
 def test_a_broken_site_is_one_line(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from warwick.observatory.common import _site
+    from warwick.observatory.common import _tables
     site = tmp_path / 'site.json'
     site.write_text('{"machine": {}}')
     monkeypatch.setenv('OBSERVATORY_SITE', str(site))
-    monkeypatch.setattr(_site, '_site', None)
+    monkeypatch.setattr(_tables, '_site', None)
     path.write_text(json.dumps(OLD))
     assert refusal_by_both(path).startswith(f'daemon: "clasp_focus": cannot be looked up: {site}: ')
 

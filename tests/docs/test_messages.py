@@ -60,7 +60,7 @@ LEFT_OUT = (
     ('_daemon.py:*', 'timeout must be 0 or more seconds, not *', 'an error of a program that calls connect()'),
     ('_daemon.py:*', '* is served at *', 'what launch() says, which focusd does not use'),
     ('_daemon.py:*', 'Daemon(*', 'what a debugger shows'),
-    ('_site.py:*', 'no * is called *', 'an AttributeError; the configuration says it in its own words'),
+    ('_tables.py:*', 'no * is called *', 'an AttributeError; the configuration says it in its own words'),
     ('validation.py:*', '* is not the name of a *', 'the configuration says it in its own words'),
 )
 
