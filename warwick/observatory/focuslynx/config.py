@@ -19,10 +19,10 @@ from .text import one_line, shortened
 # The longest time that all waiting functions of Python accept: poll() counts milliseconds in 31 bits.
 LONGEST_TIME_S = 1_000_000
 LARGEST_FILE_BYTES = 1_048_576
-_BAUD_RATES = (115200, 19200)
+_BAUD_RATES = [115200, 19200]
 
 
-# Named tuples, not dataclasses: the client has no other use for the module dataclasses, and loading it takes time.
+# Named tuples, not dataclasses: the client does not use the module dataclasses elsewhere, and loading it takes time.
 class Kind(NamedTuple):
     """A kind of value: its JSON schema, the same in words, and what `Config` makes of a value."""
 
@@ -45,8 +45,8 @@ class Key(NamedTuple):
         return self.default is None
 
 
-# `daemon_name`, `machine_name` and `ascending` are keywords of our own. `type` comes first: of several reasons for one
-# value, the first is shown.
+# `daemon_name`, `machine_name` and `ascending` are keywords of our own. `type` comes first in each schema, because only
+# the first fault of a value is shown.
 _DAEMON = Kind({'type': 'string', 'daemon_name': True}, 'a known entry', str)
 _MACHINES = Kind({'type': 'array', 'items': {'type': 'string', 'machine_name': True}}, 'list of known names', list)
 _TEXT = Kind({'type': 'string', 'minLength': 1}, 'not empty', str)
@@ -87,7 +87,7 @@ SCHEMA: dict[str, Any] = {
 _TYPE_NAMES = {'string': 'a string', 'number': 'a number', 'integer': 'a whole number', 'boolean': 'true or false',
                'array': 'a list'}
 
-# By keyword of the schema: what is wrong with a value, told from what the schema has for that keyword.
+# For each keyword of the schemas: the fault of a value in words. The argument is the value of the keyword.
 _REASONS: dict[str, Callable[[Any], str]] = {
     'type': lambda name: f'must be {_TYPE_NAMES[name]}',
     'enum': lambda values: f'must be {" or ".join(map(str, values))}',
@@ -131,7 +131,7 @@ class Config:
     allow_hub_compensation: bool
 
     def __init__(self, path: str) -> None:
-        with _naming(path):
+        with _errors_name_the_file(path):
             document = _read(path)
             _validate(document)
         document.setdefault('home_timeout', 2 * document['move_timeout'])
@@ -147,14 +147,14 @@ def daemon_of(path: str) -> Any:
     Raises `ConfigError` if the file cannot be read, is no JSON object or does not name a known daemon,
     ModuleNotFoundError where warwick.observatory.common is not installed.
     """
-    with _naming(path):
+    with _errors_name_the_file(path):
         document = _read(path)
         if 'daemon' not in document:
             raise _Refused(_missing('daemon'))
         name = document['daemon']
         if not isinstance(name, str):
             raise _Refused(_wrong('daemon', name, 'type', 'string'))
-        with _asking_the_site(name):
+        with _errors_of_the_site(name):
             daemon = _lookup('daemon', name)
             if daemon is None:
                 raise _Refused(_wrong('daemon', name, 'daemon_name', True))
@@ -166,8 +166,8 @@ class _Refused(ValueError):
 
 
 @contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Raise ConfigError, with the name of the file, for what the block refuses."""
+def _errors_name_the_file(path: str) -> Iterator[None]:
+    """Turn a _Refused of the block into the ConfigError that begins with the name of the file."""
     try:
         yield
     except _Refused as e:
@@ -175,8 +175,8 @@ def _naming(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def _asking_the_site(daemon: Any) -> Iterator[None]:
-    """Refuse the file if the site's own tables, which the block reads, fail. They can fail in any way."""
+def _errors_of_the_site(daemon: Any) -> Iterator[None]:
+    """Turn any error of the site's own tables, which the block reads, into a _Refused. They can fail in any way."""
     try:
         yield
     except (ImportError, _Refused):
@@ -286,7 +286,7 @@ def _validate(document: dict[str, Any]) -> None:
     })
     order = list(SCHEMA['properties'])
     problems: dict[tuple[int, str], str] = {}  # by place in the table and key; one reason for a key is enough
-    with _asking_the_site(document.get('daemon')):
+    with _errors_of_the_site(document.get('daemon')):
         for error in checker(SCHEMA).iter_errors(document):
             for key, problem in _problems(error):
                 name = key.split('[')[0]
@@ -298,7 +298,7 @@ def _validate(document: dict[str, Any]) -> None:
 
 
 def _problems(error: Any) -> Iterator[tuple[str, str]]:
-    """The keys that a jsonschema error is about, each with its `key: value: reason`."""
+    """The keys that a jsonschema error is about, each with its line `key: value: reason`."""
     if error.validator == 'required':
         for key in error.validator_value:
             if key not in error.instance:
@@ -317,7 +317,7 @@ def _missing(key: str) -> str:
 
 
 def _wrong(key: str, value: Any, keyword: str, argument: Any) -> str:
-    """`key: value: reason`, where the reason is that of a keyword of the schema, and of what the schema has for it."""
+    """`key: value: reason`, where the value violates this keyword of its schema."""
     return f'{key}: {_shown(value)}: {_REASONS[keyword](argument)}'
 
 
