@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The floor of a daemon: Pyro4 as it comes, with one object. `python3 bare.py PORT [MODULE...]` also imports modules.
+"""The floor of a daemon: Pyro4's own daemon with one object. `python3 bare.py PORT [MODULE...]` also imports MODULEs.
 
 `keep(answer)` sets what `report_status()` returns.
 """
@@ -14,7 +14,7 @@ import Pyro4
 
 
 class Bare:
-    """Returns what it was given."""
+    """Returns the answer that it keeps."""
 
     _answer: Any = None
 

@@ -18,6 +18,8 @@ from benchmarks.waiting import PATIENCE_S, BenchmarkError, at_once
 SETTLING_S = 3.0
 GROWTH_KIB = 64
 """What may come and go in the allocator while 5000 moves are made: 0.01 KiB for each is a leak."""
+LIBRARIES = ('jsonschema', 'serial')
+"""What a daemon imports besides Pyro4: jsonschema to check its configuration, pyserial for its port."""
 ONE_CALL = 'import sys, Pyro4\nprint(Pyro4.Proxy(sys.argv[1]).report_status())\n'
 
 
@@ -54,14 +56,14 @@ def _run(plant: Plant, arguments: list[str], variables: dict[str, str]) -> None:
 
 
 def start(plant: Plant, quick: bool) -> list[Row]:
-    """From the start of a daemon to its first answer."""
+    """From the start of a daemon to its first answer, against a bare daemon that imports the same libraries."""
     measured_s, floor_s = [], []
     for _ in range(3 if quick else 12):
-        # Nothing is there to be connected to: a daemon connects when it is told to
+        # There is no such device: a daemon connects only when it is told to
         daemon = Focusd(plant, '/dev/focuser-of-a-benchmark', built_in=True)
         measured_s.append(daemon.first_answer_s())
         end(daemon.process)
-        bare = Bare(plant, 'jsonschema', 'serial')
+        bare = Bare(plant, *LIBRARIES)
         floor_s.append(bare.first_answer_s())
         end(bare.process)
     return [Row('start', f'start of focusd to its first answer, {name}', len(measured_s), value(measured_s) * 1000,
@@ -93,12 +95,15 @@ def _cpu_s(service: Service) -> float:
 
 
 def memory(plant: Plant, quick: bool) -> list[Row]:
-    """Resident memory of the daemon, fresh and after many moves on both channels, against a bare daemon."""
+    """Resident memory of the daemon, fresh and after many moves on both channels, against a bare daemon.
+
+    The bare daemon imports the same libraries.
+    """
     moves = 1000 if quick else 10000
     simulator = Simulator(plant, speed=100000, pace=0)
     daemon = Focusd(plant, simulator.port, built_in=True).connect()
     other = Focusd(plant, Simulator(plant).port).connect()
-    bare = Bare(plant, 'serial')
+    bare = Bare(plant, *LIBRARIES)
     bare.first_answer_s()
     resident_mib, floor_mib = [_resident_mib(daemon)], _resident_mib(bare)
     with daemon.proxy() as first, daemon.proxy() as second:

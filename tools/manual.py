@@ -2,8 +2,8 @@
 """Write the manual pages focus(1), focusd(8) and focusd.json(5): `python3 tools/manual.py DIRECTORY`.
 
 Commands, options, keys and exit codes come from the tables that the programs themselves use, so that help texts and
-manual cannot differ; only what surrounds them is written here. Nothing but the clone and jsonschema is needed. The date
-is that of SOURCE_DATE_EPOCH, or else today.
+manual cannot differ; only the text around them is written here. `python3 tools/manual.py --table-of-keys` prints the
+table of keys for the README. Only the clone is needed. The date is that of SOURCE_DATE_EPOCH, or else today.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from warwick.observatory.focuslynx._version import __version__  # noqa: E402
 from warwick.observatory.focuslynx.client.commands import COMMANDS, Command  # noqa: E402
 from warwick.observatory.focuslynx.client.help import exit_codes  # noqa: E402
-from warwick.observatory.focuslynx.config import SCHEMA  # noqa: E402
+from warwick.observatory.focuslynx.config import KEYS, Key  # noqa: E402
 from warwick.observatory.focuslynx.daemon import main as daemon_cli  # noqa: E402
 from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, HubSetting  # noqa: E402
 
@@ -93,9 +93,9 @@ FOCUSD = {
 FOCUSD_JSON = {
     'DESCRIPTION': [
         'The configuration of `focusd`(8): one JSON object for each hub. `focus`(1) reads it to learn where the daemon '
-        'is. Unknown keys are refused. Times keep their fractions. `focusd --check` <file> tells whether it '
-        'is right.',
-        'Whatever is wrong with a file is said in one line, which names the key, its value, and what is accepted.',
+        'is, and ignores the other keys. Unknown keys are errors. Times keep their fractions. `focusd --check` <file> '
+        'checks a file.',
+        'An error is one line, which names the key, its value, and what is accepted.',
     ],
     'FILES': {
         '/etc/focusd/*.json': 'The unit `focusd@`<name> takes `/etc/focusd/`<name>`.json`.',
@@ -243,10 +243,9 @@ def _sentence(action: argparse.Action) -> str:
 
 def manual_of_the_configuration() -> str:
     body = list(chapter('DESCRIPTION', FOCUSD_JSON['DESCRIPTION']))
-    for heading, wanted in (('REQUIRED KEYS', True), ('OPTIONAL KEYS', False)):
+    for heading, is_required in (('REQUIRED KEYS', True), ('OPTIONAL KEYS', False)):
         body.append(f'.SH {heading}')
-        body += listed((synopsis(key), _meaning(key)) for key in SCHEMA['properties']
-                       if (key in SCHEMA['required']) is wanted)
+        body += listed((synopsis(key.name), _meaning(key)) for key in KEYS if key.is_required is is_required)
     body += chapter('FILES', FOCUSD_JSON['FILES'])
     body += chapter('ENVIRONMENT', FOCUSD_JSON['ENVIRONMENT'])
     body.append('.SH EXAMPLES')
@@ -258,39 +257,35 @@ def manual_of_the_configuration() -> str:
     return page('focusd.json', 5, 'File Formats', 'configuration of `focusd`(8)', ['/etc/focusd/*.json'], body)
 
 
-def _meaning(key: str) -> list[str]:
-    row = SCHEMA['properties'][key]
-    unit = f' Unit: {row["unit"]}.' if 'unit' in row else ''
-    default = f' Default: {default_of(key)}.' if key not in SCHEMA['required'] else ''
-    text = row['description']
-    return [f'{text[0].upper()}{text[1:]}.', f'Accepted: {accepted(row)}.{unit}{default}']
+def _meaning(key: Key) -> list[str]:
+    unit = f' Unit: {key.unit}.' if key.unit else ''
+    default = '' if key.is_required else f' Default: {_default(key)}.'
+    return [f'{key.meaning[0].upper()}{key.meaning[1:]}.', f'Accepted: {key.kind.accepts}.{unit}{default}']
 
 
-def accepted(schema: dict[str, Any]) -> str:
-    """The values that a schema accepts, in a few words."""
-    if 'daemon_name' in schema:
-        return 'a known entry'
-    if schema['type'] == 'array':
-        return 'min < max' if schema.get('ascending') else 'list of known names'
-    if schema['type'] in ('number', 'integer'):
-        whole = schema['type'] == 'integer'
-        lowest = f'whole number, {schema["exclusiveMinimum"] + 1}' if whole else f'above {schema["exclusiveMinimum"]},'
-        return f'{lowest} to {schema["maximum"]}'
-    return {'boolean': '`true`, `false`', 'string': 'not empty'}[schema['type']]
+def _default(key: Key) -> str:
+    return key.default if isinstance(key.default, str) else f'`{json.dumps(key.default)}`'
 
 
-def default_of(key: str) -> str:
-    """The default of a key in words; that of one that depends on others is said in words in the schema too."""
-    value = SCHEMA['properties'][key]['default']
-    return value if isinstance(value, str) else f'`{json.dumps(value)}`'
+def table_of_keys() -> str:
+    """The table of keys in the README."""
+    rows = ['| key | unit | meaning | accepted | default |', '|---|---|---|---|---|']
+    for key in KEYS:
+        unit = f'{key.unit} ' if key.unit else ''
+        default = 'required' if key.is_required else _default(key)
+        rows.append(f'| `{key.name}` | {unit}| {key.meaning} | {key.kind.accepts} | {default} |')
+    return '\n'.join(rows)
 
 
 PAGES = {'focus.1': manual_of_focus, 'focusd.8': manual_of_focusd, 'focusd.json.5': manual_of_the_configuration}
 
 
 def main(arguments: list[str]) -> int:
+    if arguments == ['--table-of-keys']:
+        print(table_of_keys())
+        return 0
     if len(arguments) != 1 or arguments[0].startswith('-'):
-        print('usage: manual.py DIRECTORY', file=sys.stderr)
+        print('usage: manual.py DIRECTORY | --table-of-keys', file=sys.stderr)
         return 2
     try:
         directory = Path(arguments[0])

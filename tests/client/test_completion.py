@@ -31,8 +31,8 @@ def expected() -> dict[str, list[str]]:
     for command in COMMANDS:
         words = ''
         for argument in command.arguments:
-            offers[f'focus {command.name} {words}'] = list(HUB_SETTINGS) if argument is SETTING \
-                else list(argument.choices)
+            choices = HUB_SETTINGS if argument is SETTING else argument.choices
+            offers[f'focus {command.name} {words}'] = list(choices)
             words += (argument.choices or ('word',))[0] + ' '
         offers[f'focus {command.name} {words}'] = []
         offers[f'focus {command.name} {words}--'] = [*command.options, '--help']

@@ -167,14 +167,14 @@ def test_a_missing_pyro_is_named_with_the_ways_to_get_it(
                                 'python3-Pyro4, or run "pip install Pyro4"\n')
 
 
-def test_a_missing_jsonschema_is_named_where_it_is_needed(
-    client: Client, daemon: Daemon, foreign: Callable[[int], str], shelf: Callable[..., str]
+@pytest.mark.parametrize('content', ['{}', '[]', '{"daemon": "elsewhere"}'])
+def test_a_wrong_configuration_is_explained_without_jsonschema(
+    client: Client, daemon: Daemon, foreign: Callable[[int], str], shelf: Callable[..., str], content: str
 ) -> None:
-    client.config.write_text('{}')
+    client.config.write_text(content)
     completed = bare(client, ['status'], foreign(daemon.port), shelf('Pyro4', 'serpent'))
-    assert (completed.returncode, completed.stdout) == (1, '')
-    assert completed.stderr.startswith('error: the Python package jsonschema is not installed: ')
-    assert completed.stderr.count('\n') == 1
+    assert (completed.returncode, completed.stdout, completed.stderr.count('\n')) == (1, '', 1)
+    assert completed.stderr.startswith(f'error: {client.config}: ')
 
 
 def test_a_missing_package_of_somebody_else_is_repeated_on_one_line(

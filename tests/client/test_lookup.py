@@ -12,7 +12,7 @@ import pytest
 from warwick.observatory.focuslynx.client import main as cli
 
 if TYPE_CHECKING:
-    from tests.client.conftest import Client
+    from tests.client.conftest import Client, Daemon
 
 
 @pytest.fixture
@@ -83,21 +83,29 @@ def test_an_empty_variable_does_not_stand_for_the_real_focuser(
 
 
 @pytest.mark.parametrize('command', [['set', '1', '5'], ['stop', '1'], ['zero', '2'], ['init'], ['kill'], ['json']])
-def test_every_command_refuses_a_wrong_configuration(
+def test_every_command_refuses_a_file_without_a_known_daemon(
     directory: Path, capsys: pytest.CaptureFixture[str], settings: dict[str, Any], command: list[str]
 ) -> None:
     path = directory / 'wrong.json'
-    path.write_text(json.dumps(dict(settings, daemon='localhost_test', move_timeout=-1)))
-    assert complaint(capsys, *command) == f'error: {path}: move_timeout: -1: must be greater than 0'
+    path.write_text(json.dumps(dict(settings, daemon=9036)))
+    assert complaint(capsys, *command) == f'error: {path}: daemon: 9036: must be a string'
 
 
 def test_a_wrong_configuration_in_a_real_process_gives_one_line_and_exit_1(
     client: Client, settings: dict[str, Any]
 ) -> None:
-    client.config.write_text(json.dumps(dict(settings, serial_baud='fast')))
+    client.config.write_text(json.dumps({key: value for key, value in settings.items() if key != 'daemon'}))
     completed = client.run('status')
     assert (completed.returncode, completed.stdout) == (1, '')
-    assert completed.stderr == f'error: {client.config}: serial_baud: "fast": must be a whole number\n'
+    assert completed.stderr == f'error: {client.config}: daemon: required key is missing\n'
+
+
+def test_what_is_wrong_in_other_keys_does_not_stop_the_client(
+    client: Client, daemon: Daemon, settings: dict[str, Any]
+) -> None:
+    client.config.write_text(json.dumps(dict(settings, serial_baud='fast', colour='red', move_timeout=-1)))
+    completed = client.run('status')
+    assert (completed.returncode, completed.stderr) == (0, '')
 
 
 def test_a_broken_site_file_is_one_line_too(client: Client) -> None:

@@ -41,6 +41,29 @@ def test_the_error_line_of_the_readme_is_a_real_one(run_python: Any, write_site:
     assert f'\n{line}\n' in text
 
 
+def test_whole_numbers_may_be_written_with_a_point(run_python: Any, write_site: Any) -> None:
+    result = run_python(
+        'from warwick.observatory.common import daemons\nprint(daemons.x.uri, daemons.x.timeout)',
+        site=write_site(with_daemon(port=9050.0, timeout=0.5)),
+    )
+    assert result.stdout == 'PYRO:x_daemon@127.0.0.1:9050 0.5\n'
+
+
+@pytest.mark.parametrize('content', [with_daemon(), with_daemon(port=0)])
+def test_a_site_file_is_read_without_jsonschema(run_python: Any, write_site: Any, content: Any) -> None:
+    result = run_python(
+        'import sys\n'
+        'import warwick.observatory.common as common\n'
+        'try:\n'
+        '    "x" in common.daemons\n'
+        'except common.SiteError:\n'
+        '    pass\n'
+        'print("jsonschema" in sys.modules)\n',
+        site=write_site(content),
+    )
+    assert (result.stdout, result.stderr) == ('False\n', '')
+
+
 def test_a_site_file_may_be_empty_of_entries(run_python: Any, write_site: Any) -> None:
     assert run_python(SHOW_TABLES, site=write_site({})).stdout == run_python(SHOW_TABLES).stdout
 
@@ -76,7 +99,7 @@ def test_the_names_of_a_site_file_are_good_for_a_configuration(run_python: Any, 
     ({'machines': {'_M': '10.2.6.1'}}, 'machines._M: "10.2.6.1": a name consists of'),
     ({'machines': {'a\nb': '10.2.6.1'}}, r'machines.a\nb: "10.2.6.1": a name consists of'),
     ({'machines': {'LocalHost': '10.2.6.1'}}, 'machines.LocalHost: "10.2.6.1": this name is registered already'),
-    ('{"machines": {"M": "10.2.6.1", "M": "10.2.6.2"}}', 'M: "10.2.6.2": this key stands twice'),
+    ('{"machines": {"M": "10.2.6.1", "M": "10.2.6.2"}}', 'M: "10.2.6.2": this key is given twice'),
     ({'daemons': {'x': 5}}, 'daemons.x: 5: expected an object with name, machine, port'),
     ({'daemons': {'clasp_focus': DAEMON}}, 'daemons.clasp_focus: "x_daemon": this name is registered already'),
     ({'daemons': {'x': {'name': 'x_daemon', 'port': 9050}}}, 'daemons.x.machine: missing'),
@@ -86,8 +109,10 @@ def test_the_names_of_a_site_file_are_good_for_a_configuration(run_python: Any, 
     (with_daemon(port=0), 'daemons.x.port: 0: expected a whole number from 1 to 65535'),
     (with_daemon(port=65536), 'daemons.x.port: 65536: expected a whole number from 1 to 65535'),
     (with_daemon(port='9050'), 'daemons.x.port: "9050": expected a whole number from 1 to 65535'),
+    (with_daemon(port=9050.5), 'daemons.x.port: 9050.5: expected a whole number from 1 to 65535'),
     (with_daemon(port=True), 'daemons.x.port: true: expected a whole number from 1 to 65535'),
     (with_daemon(timeout=-1), 'daemons.x.timeout: -1: expected a number of seconds'),
+    (with_daemon(timeout=True), 'daemons.x.timeout: true: expected a number of seconds'),
     (with_daemon(timeout=float('nan')), 'is not JSON: NaN is no number'),
     (with_daemon(tiemout=5), 'daemons.x.tiemout: 5: unknown key; known are name, machine, port, timeout'),
     ({'log': {'daemon': 'observatory_log'}}, 'log.network: missing'),

@@ -3,21 +3,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from tests.docs.stage import ROOT
 from warwick.observatory.focuslynx._version import __version__
 from warwick.observatory.focuslynx.client.commands import COMMANDS
-from warwick.observatory.focuslynx.config import SCHEMA
+from warwick.observatory.focuslynx.config import KEYS
 from warwick.observatory.focuslynx.constants import CommandStatus
 from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
@@ -25,7 +23,7 @@ PAGES = ('focus.1', 'focusd.8', 'focusd.json.5')
 MAKER = ROOT / 'tools/manual.py'
 
 
-def make(directory: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def make(directory: Path | str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *options, str(MAKER), str(directory)], text=True, check=False, timeout=60,
                           capture_output=True, env={**os.environ, 'SOURCE_DATE_EPOCH': '1700000000', **variables})
 
@@ -55,14 +53,6 @@ def rendered(page: Path) -> str:
 
 def as_read(text: str) -> str:
     return ' '.join(text.replace('`', '').split())
-
-
-def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('manual', MAKER)
-    assert spec is not None and spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
 
 
 @pytest.mark.parametrize('page', PAGES)
@@ -108,7 +98,7 @@ def test_the_page_of_the_client_has_all_of_its_table(manual: Path) -> None:
 
 
 def test_the_page_of_the_client_has_every_setting_of_the_hub(manual: Path) -> None:
-    text = rendered(manual / 'focus.1').split(' HUB_SETTINGS ')[1].split(' EXIT STATUS ')[0]
+    text = rendered(manual / 'focus.1').split(' SETTINGS ')[1].split(' EXIT STATUS ')[0]
     for key, setting in HUB_SETTINGS.items():
         row = text.split(f' {key} ')[1]
         assert row.startswith(f'{setting.meaning[0].upper()}{setting.meaning[1:]}. Accepted: {setting.kind.accepts}. ')
@@ -130,20 +120,16 @@ def test_the_page_of_the_daemon_has_all_of_its_options(manual: Path) -> None:
 def test_the_page_of_the_configuration_has_every_key(manual: Path) -> None:
     text = rendered(manual / 'focusd.json.5')
     required, optional = text.split('OPTIONAL KEYS')
-    for key, row in SCHEMA['properties'].items():
-        part = required if key in SCHEMA['required'] else optional
-        assert f' {key} {as_read(row["description"])[:1].upper()}{as_read(row["description"])[1:]}. Accepted: ' in part
-        assert ('default' in row) is (key not in SCHEMA['required'])
+    for key in KEYS:
+        meaning = as_read(key.meaning)
+        shown = f' {key.name} {meaning[0].upper()}{meaning[1:]}. Accepted: {as_read(key.kind.accepts)}.'
+        assert shown in (required if key.is_required else optional)
 
 
-def test_the_table_of_keys_in_the_readme_is_the_schema() -> None:
-    manual = module()
-    rows = re.findall(r'^\| `.*$', (ROOT / 'README.md').read_text('utf-8').split('| key | unit |')[1].split('\n\n')[0],
-                      re.MULTILINE)
-    assert rows == [
-        f'| `{key}` | {row["unit"] + " " if "unit" in row else ""}| {row["description"]} | {manual.accepted(row)} '
-        f'| {"required" if key in SCHEMA["required"] else manual.default_of(key)} |'
-        for key, row in SCHEMA['properties'].items()]
+def test_the_table_of_keys_in_the_readme_is_the_one_of_the_programs() -> None:
+    printed = make('--table-of-keys')
+    assert (printed.returncode, printed.stderr) == (0, '')
+    assert f'\n\n{printed.stdout}\n' in (ROOT / 'README.md').read_text('utf-8')
 
 
 def test_the_table_of_settings_in_the_readme_is_the_one_of_the_programs() -> None:
@@ -171,8 +157,8 @@ def test_the_same_source_gives_the_same_pages(manual: Path, tmp_path: Path) -> N
 
 
 def test_the_pages_are_made_without_the_libraries_of_the_programs(tmp_path: Path) -> None:
-    program = (f"import runpy, sys; sys.modules.update(Pyro4=None, serial=None); sys.argv = ['m', {str(tmp_path)!r}]; "
-               f"runpy.run_path({str(MAKER)!r}, run_name='__main__')")
+    program = ("import runpy, sys; sys.modules.update(Pyro4=None, serial=None, jsonschema=None); "
+               f"sys.argv = ['m', {str(tmp_path)!r}]; runpy.run_path({str(MAKER)!r}, run_name='__main__')")
     made = subprocess.run([sys.executable, '-c', program], check=False, text=True, capture_output=True)
     assert (made.returncode, made.stderr) == (0, '') and (tmp_path / 'focus.1').exists()
 
@@ -180,7 +166,7 @@ def test_the_pages_are_made_without_the_libraries_of_the_programs(tmp_path: Path
 def test_wrong_arguments_get_one_line_and_2() -> None:
     for arguments in ([], ['a', 'b'], ['--help']):
         made = subprocess.run([sys.executable, str(MAKER), *arguments], check=False, text=True, capture_output=True)
-        assert (made.returncode, made.stdout, made.stderr) == (2, '', 'usage: manual.py DIRECTORY\n')
+        assert (made.returncode, made.stdout, made.stderr) == (2, '', 'usage: manual.py DIRECTORY | --table-of-keys\n')
 
 
 def test_a_place_that_cannot_be_written_gets_one_line_and_1(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.docs.messages import Message, of_file
 from tests.docs.stage import ROOT
-from warwick.observatory.focuslynx.config import SCHEMA
+from warwick.observatory.focuslynx.config import KEYS
 from warwick.observatory.focuslynx.constants import CommandStatus, FocuserStatus
 from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
@@ -60,7 +60,7 @@ LEFT_OUT = (
     ('_daemon.py:*', 'timeout must be 0 or more seconds, not *', 'an error of a program that calls connect()'),
     ('_daemon.py:*', '* is served at *', 'what launch() says, which focusd does not use'),
     ('_daemon.py:*', 'Daemon(*', 'what a debugger shows'),
-    ('_site.py:*', 'no * is called *', 'an AttributeError; the configuration says it in its own words'),
+    ('_tables.py:*', 'no * is called *', 'an AttributeError; the configuration says it in its own words'),
     ('validation.py:*', '* is not the name of a *', 'the configuration says it in its own words'),
 )
 
@@ -76,9 +76,9 @@ def matches(message: Message, row: tuple[str, str, str]) -> bool:
 
 def is_a_description(message: Message) -> bool:
     """What the manual pages say of keys of the configuration and of settings of the hub."""
-    keys = [text for row in SCHEMA['properties'].values() for text in row.values()]
+    keys = [text for key in KEYS for text in (key.meaning, key.unit, key.kind.accepts, key.default)]
     meanings = [word for setting in HUB_SETTINGS.values() for word in (setting.meaning, setting.kind.accepts)]
-    return ((message.place == 'config.py' and message.text in keys)
+    return ((message.place == 'config.py' and any(message.is_in(text) for text in keys if isinstance(text, str)))
             or (message.place.startswith('hub_settings.py') and any(message.is_in(meaning) for meaning in meanings)))
 
 

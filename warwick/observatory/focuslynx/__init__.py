@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Optec FocusLynx focusers, for the other programs of an observatory.
 
-Importing this needs the standard library alone: no serial port, no hub, no Pyro4. Making a `Config` needs jsonschema
-and warwick.observatory.common.
+Importing this package needs only the standard library: no serial port, no hub, no Pyro4. Making a `Config` needs
+jsonschema and warwick.observatory.common.
 """
 
 from .config import Config

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Numbers, messages and labels that other programs know by heart: none of them ever changes its meaning."""
+"""Numbers, messages and labels that other programs rely on. Their meaning never changes."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-# What the client reports when there is no CommandStatus to report; a shell shows them as 156 and 155.
+# The client exits with these when the daemon has returned no CommandStatus; a shell shows them as 156 and 155.
 TERMINATED_BY_USER = -100
 NO_COMMUNICATION = -101
-
 
 CHANNELS = (1, 2)
 """The channels of a hub, as printed on it."""
@@ -49,12 +48,12 @@ class CommandStatus:
 
     @classmethod
     def message(cls, status: int) -> str:
-        """The sentence for a person: empty for Succeeded, and one that quotes the number where it is not known."""
+        """The message for a person. It is empty for Succeeded, and quotes the number if that is unknown."""
         return cls._messages.get(status, f'error: Unknown error code {status}')
 
 
 class FocuserStatus:
-    """The state of a channel. Consumers index tables of six with it: there is no seventh value."""
+    """The state of a channel. Other programs index tables of six entries with it, so there is no seventh value."""
 
     Disabled = 0
     Disconnected = 1
@@ -63,7 +62,7 @@ class FocuserStatus:
     Idle = 4
     Moving = 5
 
-    # The colour is the name of an attribute of warwick.observatory.common.TFmt; bold alone where there is none.
+    # The colour is the name of an attribute of warwick.observatory.common.TFmt. Without one the label is only bold.
     _labels: ClassVar[dict[int, tuple[str, str]]] = {
         Disabled: ('OFFLINE', ''),
         Disconnected: ('DISCONNECTED', 'Red'),
@@ -75,9 +74,9 @@ class FocuserStatus:
 
     @classmethod
     def label(cls, status: int, formatting: bool = False) -> str:
-        """The word for a state, UNKNOWN for any other number.
+        """The word for a state; UNKNOWN for any other number.
 
-        `formatting` wraps it in terminal colours, and only then needs warwick.observatory.common.
+        `formatting` adds terminal colours. It needs warwick.observatory.common.
         """
         text, colour = cls._labels.get(status, ('UNKNOWN', 'Red'))
         if not formatting:

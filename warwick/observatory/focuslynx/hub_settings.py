@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The settings that the hub keeps for a focuser: one table of what they mean, what they may be, and how they are set.
+"""The settings that the hub keeps for a focuser, in one table: what each means, accepts, and how it is set.
 
-The client lists them from it and checks what it is given, the daemon checks again, the core sends what `setter` says
-and compares with what the hub then shows. Sources: docs/protocol.md, sections 5.1, 5.2 and 8.
+The client lists the settings and checks the value that it is given. The daemon checks the value again. The core sends
+the request that `setter` makes, and compares the value with what the hub shows afterwards.
+Sources: docs/protocol.md, sections 5.1, 5.2 and 8.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Union
 
+from .text import shortened
+
 Value = Union[bool, int, str]
 
 SLOTS = 'ABCDE'
 """The hub's five sets of coefficients for temperature compensation."""
 
 NO_FOCUSER_TYPE = 'ZZ'
-"""The device type of a channel on which no focuser is configured: the factory setting."""
+"""The device type of a channel without a focuser; also the one that a hub has from the factory."""
 
 DEVICE_TYPES = {
     'OA': 'Optec TCF-Lynx 2"', 'OB': 'Optec TCF-Lynx 3"', 'OC': 'Optec TCF-Lynx 2", extended travel',
@@ -35,26 +38,26 @@ DEVICE_TYPES = {
     'SP': 'FeatherTouch MicroTouch MSM Hi-Torque', 'SQ': 'Starlight FTM with MicroTouch', 'TA': 'Televue focuser',
     'RA': 'unipolar motor (Robo-Focus)', NO_FOCUSER_TYPE: 'none',
 }
-"""Section 12. A hub may show others: any two capital letters are a type."""
+"""Names by code (docs/protocol.md, section 12). A hub may show other types: any two capital letters are a type."""
 
 
 def has_home_switch(device_type: str) -> bool:
-    """Whether a type finds its zero by a switch (it can home, and not be synced), or is told (the other way round)."""
+    """Whether a focuser of this type has a home switch. One with a switch can home; all others can be synced."""
     return device_type.startswith('O')
 
 
 def in_words(device_type: str) -> str:
-    """What a device type is."""
+    """The name of a device type."""
     return DEVICE_TYPES.get(device_type, 'unknown type')
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of value. `accepts` completes the sentence "must be ..."."""
+    """One kind of value. `accepts` completes the sentence "must be ...", `read` makes a value of a text."""
 
     accepts: str
     read: Callable[[str], Value]      # raises ValueError or KeyError
-    choices: tuple[str, ...] = ()     # all that there are, where they are few
+    choices: tuple[str, ...] = ()     # all accepted texts, where there are few
 
 
 def _whole(low: int, high: int, unit: str) -> Kind:
@@ -96,20 +99,20 @@ NAME = Kind('1 to 16 printable ASCII characters without < > = and without blanks
 
 @dataclass(frozen=True)
 class HubSetting:
-    """One setting: its key, what it means, and the request that sets it."""
+    """One setting of the hub: its key, its meaning, and the request that sets it."""
 
     key: str
     kind: Kind
     meaning: str
     setter: Callable[[Any], str]   # command word and argument
     shown_by: str = 'config'       # the report that shows it: config, compensation or status
-    of_hub: bool = False           # one for both channels
-    at_rest: bool = True           # not changed while the motor runs
-    dangerous: bool = False        # can damage a focuser, or lose its position: wants to be confirmed
-    restarts: bool = False         # the channel is silent for a while after it
+    of_hub: bool = False           # both channels share one value
+    at_rest: bool = True           # can be changed only while the motor is at rest
+    dangerous: bool = False        # can damage a focuser, or lose its position: has to be confirmed
+    restarts: bool = False         # restarts the channel, which does not answer for a while
 
     def parse(self, value: object) -> Value:
-        """The value as it is kept, from a text or from a value of JSON; raises ValueError with a sentence."""
+        """The value of a text or of a value of JSON. Raises ValueError, which says in a sentence what is accepted."""
         text = {True: 'on', False: 'off'}[value] if isinstance(value, bool) else str(value)
         if isinstance(value, float) and value.is_integer():
             text = str(int(value))
@@ -118,19 +121,18 @@ class HubSetting:
                 raise ValueError
             return self.kind.read(text)
         except (ValueError, KeyError):
-            shown = text if len(text) <= 40 else text[:37] + '...'
-            raise ValueError(f'{self.key}: {shown!r}: must be {self.kind.accepts}') from None
+            raise ValueError(f'{self.key}: {shortened(text)!r}: must be {self.kind.accepts}') from None
 
 
 def find(key: object) -> HubSetting:
-    """The setting of that name; raises ValueError with a sentence that lists them all."""
+    """The setting of that name. Raises ValueError, which lists all names in a sentence."""
     if isinstance(key, str) and key in HUB_SETTINGS:
         return HUB_SETTINGS[key]
     raise ValueError(f'unknown setting {str(key)[:40]!r}; there are {", ".join(HUB_SETTINGS)}')
 
 
 def shown(value: Value | None) -> str:
-    """A value for people."""
+    """A value in words."""
     if value is None:
         return 'unknown'
     return {True: 'on', False: 'off'}[value] if isinstance(value, bool) else str(value)
@@ -146,12 +148,14 @@ def _signed(word: str, digits: int) -> Callable[[int], str]:
 
 _TABLE = [
     HubSetting('nickname', NAME, 'the name that the hub shows', lambda name: f'SCNN{name}', at_rest=False),
-    HubSetting('backlash', ON_OFF, 'overshoot on outward moves, so that each ends inward', _flag('SCBE')),
-    HubSetting('backlash_steps', _whole(0, 99, 'steps'), 'how far that overshoots', lambda steps: f'SCBS{steps:02d}'),
+    HubSetting('backlash', ON_OFF, 'overshoot on outward moves, so that every move ends inward', _flag('SCBE')),
+    HubSetting('backlash_steps', _whole(0, 99, 'steps'), 'how far an outward move overshoots',
+               lambda steps: f'SCBS{steps:02d}'),
     HubSetting('temperature_compensation', ON_OFF, 'the hub moves the focuser with the temperature', _flag('SCTE'),
                at_rest=False),
-    HubSetting('compensation_at_start', ON_OFF, 'it does so when it is switched on, too', _flag('SCTS'), at_rest=False),
-    HubSetting('compensation_mode', _one_of(SLOTS), 'the coefficient in use', lambda slot: f'SCTM{slot}'),
+    HubSetting('compensation_at_start', ON_OFF, 'start temperature compensation when the hub powers up', _flag('SCTS'),
+               at_rest=False),
+    HubSetting('compensation_mode', _one_of(SLOTS), 'the temperature coefficient in use', lambda slot: f'SCTM{slot}'),
     *(HubSetting(f'coefficient_{slot.lower()}', _whole(-9999, 9999, 'steps per degree C'),
                  f'temperature coefficient {slot}', _signed(f'SCTC{slot}', 4)) for slot in SLOTS),
     *(HubSetting(f'intercept_{slot.lower()}', _whole(-32766, 32766, 'steps'),
@@ -162,11 +166,11 @@ _TABLE = [
     HubSetting('reverse', ON_OFF, 'the motor turns the other way', _flag('REVERSE'), shown_by='status'),
     HubSetting('step_size', _whole(0, 999_999, 'nm'), 'size of a step, for other programs; newer firmware',
                lambda nanometres: f'SETFSS{nanometres:06d}', shown_by='compensation'),
-    HubSetting('max_position', _whole(2, 999_999, 'counts'), 'highest count, whose middle is step 0; newer firmware',
+    HubSetting('max_position', _whole(2, 999_999, 'counts'), 'highest count; its half is step 0; newer firmware',
                lambda counts: f'SETMAX{counts:06d}', dangerous=True),
-    HubSetting('device_type', _one_of(DEVICE_TYPES), 'motor current, speed and direction are chosen by it',
+    HubSetting('device_type', _one_of(DEVICE_TYPES), 'type of focuser: sets motor current, speed and direction',
                lambda code: f'SCDT{code}', dangerous=True, restarts=True),
-    HubSetting('reset', _literally('defaults'), 'all settings of the channel go back to those of the factory',
+    HubSetting('reset', _literally('defaults'), 'all settings of the channel go back to the factory defaults',
                lambda _: 'RESET', dangerous=True, restarts=True),
 ]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to say where a package is not installed."""
+"""The error message for a package that is not installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REMEDIES = {
 
 
 def missing_dependency(error: ImportError) -> str:
-    """One line that names the package and how to get it; it repeats the error where the package is none of ours."""
+    """One line that names the package and how to install it. It repeats the error of any other package."""
     name = error.name or ''
     if isinstance(error, ModuleNotFoundError) and name in _REMEDIES:
         return f'error: the Python package {name} is not installed: {_REMEDIES[name]}'

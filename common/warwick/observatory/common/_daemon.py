@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One Pyro daemon of the observatory: where it answers, how to call it, how to be it."""
+"""One Pyro daemon of the observatory: its address, how to call it, and how to serve it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Pyro4 takes longer to import than the rest of a short-lived client takes to run: only who calls or serves loads it.
+# Importing Pyro4 takes longer than everything else in a short-lived client: only calling and serving import it.
 
 
 class Daemon:
     """Where one Pyro object is served. Treat it as a constant.
 
-    `name` is the object id, `host` an IP address, `port` a TCP port, `timeout` the seconds that `connect` allows
-    a call when it is not told otherwise (0: any time).
+    `name` is the object id, `host` an IP address, `port` a TCP port, `timeout` the default timeout of `connect` in
+    seconds (0: no timeout).
     """
 
     def __init__(self, name: str, host: str, port: int, timeout: float = 5) -> None:
@@ -28,15 +28,15 @@ class Daemon:
 
     @property
     def uri(self) -> str:
-        """The Pyro URI, `PYRO:name@host:port`; an IPv6 address stands in square brackets."""
+        """The Pyro URI, `PYRO:name@host:port`; an IPv6 address is in square brackets."""
         host = f'[{self.host}]' if ':' in self.host else self.host
         return f'PYRO:{self.name}@{host}:{self.port}'
 
     def connect(self, timeout: float | None = None) -> Any:
         """A Pyro4 proxy of the object, to be used as `with daemon.connect() as proxy:`.
 
-        `timeout` bounds the connection and each call, in seconds: None takes the daemon's own, 0 waits for ever.
-        Nothing is sent before the first call, which raises Pyro4.errors.CommunicationError where nobody answers.
+        `timeout` limits connecting and each call, in seconds: None takes the daemon's own, 0 waits for ever. Nothing
+        is sent before the first call, which raises Pyro4.errors.CommunicationError if the daemon does not answer.
         Raises ValueError for a negative timeout.
         """
         seconds = self.timeout if timeout is None else timeout
@@ -50,9 +50,9 @@ class Daemon:
         return proxy
 
     def launch(self, obj: object) -> None:
-        """Print the URI and serve `obj` at it, until somebody shuts its Pyro daemon down or an exception arrives.
+        """Print the URI and serve `obj` at it, until its Pyro daemon is shut down or an exception is raised.
 
-        The address and port are free again on return. Raises OSError if they are taken or not this machine's.
+        The address and port are free again on return. Raises OSError if they are in use or not of this machine.
         """
         import Pyro4
 

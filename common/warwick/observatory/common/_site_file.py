@@ -1,177 +1,151 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read and check a site file. Every fault is a SiteError of one line: file, key, value, reason."""
+"""Read and check a site file. Every fault is a SiteError of one line: file, key, value, reason.
+
+The check is written out, and does not use jsonschema: that takes longer to load than a short-lived client runs.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from typing import Any, NoReturn
 
 from ._daemon import Daemon
 from ._site import DAEMONS, LOG_DAEMON, LOG_NETWORK, MACHINES, Site, SiteError
 
-# A description says what is accepted, in the words of the error message
-_TEXT = {'type': 'string', 'pattern': r'^\S+$', 'description': 'a string without blanks'}
-_DAEMON = {
-    'type': 'object',
-    'description': 'an object with name, machine, port and perhaps timeout',
-    'required': ['name', 'machine', 'port'],
-    'additionalProperties': False,
-    'properties': {
-        'name': _TEXT,
-        'machine': _TEXT,
-        'port': {
-            'type': 'integer',
-            'minimum': 1,
-            'maximum': 65535,
-            'description': 'a whole number from 1 to 65535',
-        },
-        'timeout': {
-            'type': 'number',
-            'minimum': 0,
-            'maximum': 86400,
-            'description': 'a number of seconds from 0 (wait for ever) to 86400',
-        },
-    },
-}
-SCHEMA = {
-    '$schema': 'http://json-schema.org/draft-07/schema#',
-    'type': 'object',
-    'description': 'an object with machines, daemons and log',
-    'additionalProperties': False,
-    'properties': {
-        'machines': {
-            'type': 'object',
-            'description': 'an object of names and addresses',
-            'additionalProperties': _TEXT,
-        },
-        'daemons': {
-            'type': 'object',
-            'description': 'an object of names and daemons',
-            'additionalProperties': _DAEMON,
-        },
-        'log': {
-            'type': 'object',
-            'description': 'an object with daemon and network',
-            'required': ['daemon', 'network'],
-            'additionalProperties': False,
-            'properties': {'daemon': _TEXT, 'network': _TEXT},
-        },
-    },
-}
+LONGEST_TIMEOUT_S = 86400
+
+
+class _Fault(Exception):
+    """What is wrong in a site file, without the name of the file."""
 
 
 def read(path: str) -> Site:
     """The tables of this package and those of the file at `path`. Raises SiteError."""
-    fault = _Fault(path)
+    try:
+        return _site(_content(path))
+    except _Fault as fault:
+        raise SiteError(' '.join(f'{path}: {fault}'.splitlines())) from None
+
+
+def _content(path: str) -> Any:
     try:
         with open(path, encoding='utf-8') as file:
-            text = file.read()
+            return json.loads(file.read(), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except OSError as error:
-        fault.is_not(f'cannot be read: {error.strerror}')
+        raise _Fault(f'cannot be read: {error.strerror}') from None
     except UnicodeDecodeError:
-        fault.is_not('is not UTF-8 text')
-
-    try:
-        content = json.loads(text, object_pairs_hook=fault.unique_keys, parse_constant=fault.constant)
-    except SiteError:
-        raise
+        raise _Fault('is not UTF-8 text') from None
     except (ValueError, RecursionError) as error:
-        fault.is_not(f'is not JSON: {error}')
-
-    if not _fits(content, SCHEMA):
-        # What is wrong, and whether anything is, jsonschema knows best; but it takes longer to load than all else
-        import jsonschema
-        violation = next(jsonschema.Draft7Validator(SCHEMA).iter_errors(content), None)
-        if violation is not None:
-            fault.violation(violation)
-    return _site(content, fault)
+        raise _Fault(f'is not JSON: {error}') from None
 
 
-def _fits(value: Any, schema: dict[str, Any]) -> bool:
-    """Whether a value certainly is as the schema wants it, as far as schemas are used here."""
-    if schema['type'] == 'string':
-        return isinstance(value, str) and re.search(schema['pattern'], value) is not None
-    if schema['type'] in ('integer', 'number'):
-        kinds = (int,) if schema['type'] == 'integer' else (int, float)
-        return type(value) in kinds and schema['minimum'] <= value <= schema['maximum']
-    if not isinstance(value, dict) or not all(key in value for key in schema.get('required', [])):
-        return False
-    properties, others = schema.get('properties', {}), schema['additionalProperties']
-    wanted = {key: properties.get(key, others) for key in value}
-    return all(each is not False and _fits(value[key], each) for key, each in wanted.items())
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            _refuse(key, value, 'this key is given twice in its object')
+        result[key] = value
+    return result
 
 
-def _site(content: Any, fault: _Fault) -> Site:
+def _no_constant(text: str) -> NoReturn:
+    raise _Fault(f'is not JSON: {text} is no number')
+
+
+def _site(content: Any) -> Site:
+    _check_keys('', content, 'an object with machines, daemons and log', (), ('machines', 'daemons', 'log'))
+
     machines = dict(MACHINES)
-    for name, text in content.get('machines', {}).items():
-        fault.check_name('machines', name, text, machines)
+    added = content.get('machines', {})
+    _check_object('machines', added, 'an object of names and addresses')
+    for name, address in added.items():
+        key = f'machines.{name}'
+        _check_text(key, address)
+        _check_name(key, name, address, machines)
         try:
-            machines[name] = str(ipaddress.ip_address(text))
+            machines[name] = str(ipaddress.ip_address(address))
         except ValueError:
-            fault.found(f'machines.{name}', text, 'expected an IPv4 or IPv6 address')
+            _expected(key, address, 'an IPv4 or IPv6 address')
 
     daemons = dict(DAEMONS)
-    for name, entry in content.get('daemons', {}).items():
-        fault.check_name('daemons', name, entry['name'], daemons)
-        if entry['machine'] not in machines:
-            expected = f'no such machine; known are {", ".join(machines)}'
-            fault.found(f'daemons.{name}.machine', entry['machine'], expected)
-        host = machines[entry['machine']]
-        daemons[name] = Daemon(entry['name'], host, int(entry['port']), entry.get('timeout', 5))
+    added = content.get('daemons', {})
+    _check_object('daemons', added, 'an object of names and daemons')
+    for name, entry in added.items():
+        daemons[name] = _daemon(f'daemons.{name}', name, entry, machines, daemons)
 
-    log = {'daemon': LOG_DAEMON, 'network': LOG_NETWORK, **content.get('log', {})}
-    if log['daemon'] not in daemons:
-        fault.found('log.daemon', log['daemon'], f'no such daemon; known are {", ".join(daemons)}')
+    log = {'daemon': LOG_DAEMON, 'network': LOG_NETWORK}
+    if 'log' in content:
+        log = content['log']
+        _check_keys('log', log, 'an object with daemon and network', ('daemon', 'network'))
+    if _check_text('log.daemon', log['daemon']) not in daemons:
+        _refuse('log.daemon', log['daemon'], f'no such daemon; known are {", ".join(daemons)}')
     try:
-        ipaddress.ip_network(log['network'])
+        ipaddress.ip_network(_check_text('log.network', log['network']))
     except ValueError:
-        fault.found('log.network', log['network'], 'expected a network such as 10.2.6.0/24')
+        _expected('log.network', log['network'], 'a network such as 10.2.6.0/24')
     return Site(machines, daemons, daemons[log['daemon']], log['network'])
 
 
-class _Fault:
-    """Raises the SiteError for what is wrong in the file at `path`."""
+def _daemon(key: str, name: str, entry: Any, machines: dict[str, str], taken: dict[str, Daemon]) -> Daemon:
+    _check_keys(key, entry, 'an object with name, machine, port and perhaps timeout',
+                ('name', 'machine', 'port'), ('timeout',))
+    _check_text(f'{key}.name', entry['name'])
+    _check_text(f'{key}.machine', entry['machine'])
+    port, timeout = entry['port'], entry.get('timeout', 5)
+    if not _is_number(port) or not 1 <= port <= 65535 or port != int(port):
+        _expected(f'{key}.port', port, 'a whole number from 1 to 65535')
+    if not _is_number(timeout) or not 0 <= timeout <= LONGEST_TIMEOUT_S:
+        _expected(f'{key}.timeout', timeout, f'a number of seconds from 0 (wait for ever) to {LONGEST_TIMEOUT_S}')
+    _check_name(key, name, entry['name'], taken)
+    if entry['machine'] not in machines:
+        _refuse(f'{key}.machine', entry['machine'], f'no such machine; known are {", ".join(machines)}')
+    return Daemon(entry['name'], machines[entry['machine']], int(port), timeout)
 
-    def __init__(self, path: str) -> None:
-        self._path = path
 
-    def is_not(self, reason: str) -> NoReturn:
-        raise SiteError(' '.join(f'{self._path}: {reason}'.splitlines())) from None
+def _check_object(key: str, value: Any, description: str) -> None:
+    if not isinstance(value, dict):
+        _expected(key or 'the whole file', value, description)
 
-    def found(self, key: str, value: Any, reason: str) -> NoReturn:
-        text = json.dumps(value)
-        self.is_not(f'{_printable(key)}: {text if len(text) <= 60 else f"{text[:57]}..."}: {reason}')
 
-    def violation(self, error: Any) -> NoReturn:
-        key = '.'.join(str(part) for part in error.absolute_path)
-        prefix = f'{key}.' if key else ''
-        if error.validator == 'required':
-            missing = next(name for name in error.validator_value if name not in error.instance)
-            self.is_not(f'{_printable(prefix)}{missing}: missing: it is required')
-        if error.validator == 'additionalProperties':
-            known = error.schema['properties']
-            unknown = next(name for name in error.instance if name not in known)
-            self.found(f'{prefix}{unknown}', error.instance[unknown], f'unknown key; known are {", ".join(known)}')
-        self.found(key or 'the whole file', error.instance, f'expected {error.schema["description"]}')
+def _check_keys(
+    key: str, value: Any, description: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> None:
+    """Refuse a value that is no object, lacks a required key, or has an unknown one."""
+    _check_object(key, value, description)
+    prefix = f'{key}.' if key else ''
+    for name in required:
+        if name not in value:
+            raise _Fault(f'{_printable(prefix)}{name}: missing: it is required')
+    for name in value:
+        if name not in required + optional:
+            _refuse(f'{prefix}{name}', value[name], f'unknown key; known are {", ".join(required + optional)}')
 
-    def check_name(self, table: str, name: str, value: Any, taken: dict[str, Any]) -> None:
-        if not name.isidentifier() or name.startswith('_'):
-            self.found(f'{table}.{name}', value, 'a name consists of letters, digits and underscores after a letter')
-        if name in taken:
-            self.found(f'{table}.{name}', value, 'this name is registered already, and keeps its meaning')
 
-    def unique_keys(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in result:
-                self.found(key, value, 'this key stands twice in its object')
-            result[key] = value
-        return result
+def _check_text(key: str, value: Any) -> str:
+    if not isinstance(value, str) or value.split() != [value]:
+        _expected(key, value, 'a string without blanks')
+    return value
 
-    def constant(self, text: str) -> NoReturn:
-        self.is_not(f'is not JSON: {text} is no number')
+
+def _check_name(key: str, name: str, value: Any, taken: dict[str, Any]) -> None:
+    if not name.isidentifier() or name.startswith('_'):
+        _refuse(key, value, 'a name consists of letters, digits and underscores after a letter')
+    if name in taken:
+        _refuse(key, value, 'this name is registered already, and keeps its meaning')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _expected(key: str, value: Any, description: str) -> NoReturn:
+    _refuse(key, value, f'expected {description}')
+
+
+def _refuse(key: str, value: Any, reason: str) -> NoReturn:
+    text = json.dumps(value)
+    raise _Fault(f'{_printable(key)}: {text if len(text) <= 60 else f"{text[:57]}..."}: {reason}')
 
 
 def _printable(key: str) -> str:

@@ -3,7 +3,7 @@
 
 
 class TFmt:
-    """Switch a colour or bold on; `Clear` ends whatever is on."""
+    """Each switches on a colour or bold; `Clear` switches all of them off."""
 
     Green = '\033[92m'
     Red = '\033[91m'

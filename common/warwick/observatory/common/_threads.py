@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lock that refuses instead of waiting."""
+"""A lock that is never waited for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class TryLock:
     """`with TryLock(lock) as acquired:` never blocks.
 
-    `acquired` says whether this block holds `lock`; only then is it released at the end. An instance serves
+    `acquired` says whether this block holds `lock`. If it does, the lock is released at the end. Use an instance for
     one `with` block at a time.
     """
 

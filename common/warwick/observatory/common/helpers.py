@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def pyro_client_matches(addresses: Iterable[str]) -> bool:
     """Whether the Pyro call that this thread is serving comes from one of `addresses`.
 
-    Looks at the peer of the socket alone, nothing that the client sends. Addresses are compared as addresses, so
-    ::ffff:10.2.6.181 is 10.2.6.181. False outside a Pyro call.
+    Only the peer address of the socket counts, nothing that the client sends. Addresses are compared as addresses, not
+    as text: ::ffff:10.2.6.181 equals 10.2.6.181. False outside a Pyro call.
     """
     import Pyro4
 

@@ -6,23 +6,24 @@ No function here raises. A call can last as long as the log daemon's timeout, 5 
 
 from __future__ import annotations
 
-from ._site import SiteError, site
+from ._site import SiteError
+from ._tables import site
 
 _unreachable = False
 
 
 def info(table: str, message: str) -> None:
-    """Note something that went as it should."""
+    """Log an event that is in order."""
     _log('info', table, message)
 
 
 def warning(table: str, message: str) -> None:
-    """Note something that a person should know of."""
+    """Log an event that a person should know about."""
     _log('warning', table, message)
 
 
 def error(table: str, message: str) -> None:
-    """Note something that a person should act on."""
+    """Log an event that a person should act on."""
     _log('error', table, message)
 
 
@@ -36,7 +37,7 @@ def _log(level: str, table: str, message: str) -> None:
         with target.log_daemon.connect() as daemon:
             getattr(daemon, f'log_{level}')(table, message)
     except Exception as reason:
-        # The outage is worth one line, not one for each message that it swallows
+        # One line for an outage, not one for each message that is lost
         if not _unreachable:
             where = 'the site file' if isinstance(reason, SiteError) else 'the log daemon'
             _print('warning', table, f'messages are not stored, because of {where}: {reason}')
@@ -51,17 +52,17 @@ def _print(level: str, table: str, message: str) -> None:
     try:
         print(f'{level}: {table}: {message}', flush=True)
     except (OSError, ValueError):
-        # Whoever read standard output is gone; the daemon that logs works on
+        # The reader of standard output is gone; the daemon goes on without it
         pass
 
 
 def _has_address_in(network: str) -> bool:
-    """Whether this host would speak to `network` (`10.2.6.0/24`) from an address inside of it. Sends nothing."""
+    """Whether this host reaches `network` (`10.2.6.0/24`) from an address of its own inside it. Sends nothing."""
     import socket
     from ipaddress import ip_address, ip_network
 
     net = ip_network(network)
-    # Any address of the network serves; the first of several names the network itself and is not routed to
+    # Any address of the network will do, but the first of several: that one means the network itself
     neighbour = str(net[min(1, net.num_addresses - 1)])
     family = socket.AF_INET if net.version == 4 else socket.AF_INET6
     try:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ._site import IP, daemons
+from ._tables import IP, daemons
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ConfigSchemaViolationError(ValueError):
-    """A configuration breaks its schema. `violations` has one line for each breach, and the text has them all."""
+    """A configuration violates its schema. `violations` has one line for each violation; the text joins all lines."""
 
     def __init__(self, violations: list[str]) -> None:
         super().__init__('; '.join(violations))
@@ -25,9 +25,9 @@ class ConfigSchemaViolationError(ValueError):
 
 
 def validate_config(config_json: Any, schema: Mapping[str, Any], validators: Mapping[str, KeywordValidator]) -> None:
-    """Check the parsed `config_json` against `schema`, which may use the keywords of `validators` as well.
+    """Check the parsed `config_json` against `schema`, which may also use the keywords of `validators`.
 
-    A schema that does not name its `$schema` is read as draft 7. Raises ConfigSchemaViolationError with every
+    A schema without `$schema` is read as draft 7. Raises ConfigSchemaViolationError with every
     violation, in the order of the keys.
     """
     from jsonschema import Draft7Validator
@@ -46,14 +46,14 @@ def _where(error: ValidationError) -> str:
 def daemon_name_validator(
     _validator: object, value: object, instance: object, _schema: object
 ) -> Iterator[ValidationError]:
-    """Keyword that accepts the names of `daemons`; switched off where the schema gives it as false."""
+    """Keyword that accepts the names of `daemons`. Its value in the schema is true, or false to switch it off."""
     yield from _name_validator('daemon', daemons, value, instance)
 
 
 def machine_name_validator(
     _validator: object, value: object, instance: object, _schema: object
 ) -> Iterator[ValidationError]:
-    """Keyword that accepts the names of `IP`; switched off where the schema gives it as false."""
+    """Keyword that accepts the names of `IP`. Its value in the schema is true, or false to switch it off."""
     yield from _name_validator('machine', IP, value, instance)
 
 
