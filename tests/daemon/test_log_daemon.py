@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The observatory log daemon absent, silent or hanging: nobody waits for it, and what is lost is counted.
+"""The observatory log daemon absent, silent or hanging: no thread waits for it, and what is lost is counted.
 
 Where it hangs it does so without end, and the site allows it any time: whatever waited for it would never return.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import MOVING, NOT_DISCONNECTED, SUCCEEDED
 from tests.ports import free_port
 from tests.simulator.harness import Simulator, eventually
-from warwick.observatory.focuslynx.daemon.log import CAPACITY, ObservatoryLog
+from warwick.observatory.focuslynx.daemon.log import QUEUE_CAPACITY, ObservatoryLog, RateLimit
 
 FOR_EVER = 0
 
@@ -191,7 +193,7 @@ def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
         hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
     daemon = logging_daemon({'port': hanging_log.port, 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
-    stops = CAPACITY // 2 + 25
+    stops = QUEUE_CAPACITY // 2 + 25
     with daemon.proxy() as proxy:
         assert [proxy.stop_channel(1) for _ in range(stops)] == [SUCCEEDED] * stops
     assert hanging_log.read() == []
@@ -206,7 +208,7 @@ def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
     taken = [message for _, _, message in hanging_log.read()]
     delivered = [message for message in taken if message.startswith('channel 1: stop')]
     assert len(delivered) + dropped == 2 * stops, 'each line was delivered or counted'
-    assert 0 < dropped < 2 * stops - CAPACITY + 10
+    assert 0 < dropped < 2 * stops - QUEUE_CAPACITY + 10
     assert delivered == ['channel 1: stop requested', 'channel 1: stopped at +0 steps'] * (len(delivered) // 2) \
         + ['channel 1: stop requested'] * (len(delivered) % 2), 'in their order, the oldest first'
     assert daemon.log.count(said) == 1
@@ -227,8 +229,8 @@ def test_an_endless_outage_of_the_log_does_not_let_the_daemon_grow(
         status = Path(f'/proc/{daemon.process.pid}/status').read_text()
         return int(re.search(r'VmRSS:\s+(\d+)', status)[1])   # type: ignore[index]
 
-    full = memory_after_stops(CAPACITY // 2 + 50)
-    assert memory_after_stops(CAPACITY // 2) - full < 512
+    full = memory_after_stops(QUEUE_CAPACITY // 2 + 50)
+    assert memory_after_stops(QUEUE_CAPACITY // 2) - full < 512
 
 
 def test_lines_that_never_got_through_are_counted_at_the_end(
@@ -240,10 +242,10 @@ def test_lines_that_never_got_through_are_counted_at_the_end(
     assert '4 log lines did not get through' in daemon.log
 
 
-# The queue by itself
+# The handler and the queue by themselves
 
 class Writer:
-    """What an EventLog writes to; it takes nothing before `go`, or raises where `broken`."""
+    """What an ObservatoryLog writes to; it takes nothing before `go`, or raises where `broken`."""
 
     def __init__(self, broken: bool = False) -> None:
         self.lines: list[str] = []
@@ -259,85 +261,115 @@ class Writer:
             raise OSError('standard output is closed')
 
 
+def logger_to(handler: logging.Handler) -> logging.Logger:
+    logger = logging.Logger('tested')
+    logger.addHandler(handler)
+    return logger
+
+
 @pytest.mark.parametrize(('capacity', 'count'), [(1, 1), (3, 3), (3, 4), (3, 500), (1000, 1500)])
 def test_a_queue_keeps_the_oldest_lines_and_counts_the_others(capacity: int, count: int) -> None:
     writer = Writer()
-    events = ObservatoryLog(writer, capacity)
+    observatory = ObservatoryLog(writer, capacity)
+    events = logger_to(observatory)
     for n in range(count):
-        events.put('info', str(n))
+        events.info('%d', n)
     writer.go.set()
-    events.start()
+    observatory.start()
+    observatory.finish(20)
     expected = [f'info: {n}' for n in range(min(count, capacity))]
     if count > capacity:
         expected.append(f'warning: {count - capacity} log lines were dropped: the observatory log is too slow')
-    eventually(lambda: len(writer.lines) >= len(expected))
-    events.close(20)
     assert writer.lines == expected
 
 
 def test_each_outage_is_counted_by_itself() -> None:
     writer = Writer()
-    events = ObservatoryLog(writer, 2)
-    events.start()
+    observatory = ObservatoryLog(writer, 3)
+    events = logger_to(observatory)
+    observatory.start()
     for outage in (1, 2):
         writer.go.clear()
         writer.busy.clear()
-        events.put('info', f'outage {outage}')
+        events.info('outage %d', outage)
         assert writer.busy.wait(20)
         for _ in range(2 + outage):
-            events.put('info', 'more')
+            events.info('more')
         writer.go.set()
         eventually(lambda outage=outage: sum('dropped' in line for line in writer.lines) == outage)  # type: ignore[misc]
     assert [line.split()[1] for line in writer.lines if 'dropped' in line] == ['1', '2']
-    events.close(20)
+    observatory.finish(20)
 
 
-def test_putting_never_waits_and_never_raises_however_many_threads_do_it() -> None:
+def test_logging_never_waits_however_many_threads_do_it() -> None:
     writer = Writer()
-    events = ObservatoryLog(writer, 5)
-    events.start()
-    events.put('info', 'the first')
+    observatory = ObservatoryLog(writer, 6)
+    events = logger_to(observatory)
+    observatory.start()
+    events.info('the first')
     assert writer.busy.wait(20)
 
-    def put_many() -> None:
+    def log_many() -> None:
         for _ in range(1000):
-            events.put('info', 'another')
+            events.info('another')
 
-    threads = [threading.Thread(target=put_many) for _ in range(8)]
+    threads = [threading.Thread(target=log_many) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-        assert not thread.is_alive(), 'put waits for the writer'
+        assert not thread.is_alive(), 'the logger waits for the writer'
     writer.go.set()
-    eventually(lambda: len(writer.lines) == 7)
+    observatory.finish(20)
+    assert len(writer.lines) == 7
     assert writer.lines[-1].startswith(f'warning: {8000 - 5} log lines were dropped')
-    events.close(20)
 
 
 def test_a_writer_that_raises_loses_no_further_line() -> None:
     writer = Writer(broken=True)
     writer.go.set()
-    events = ObservatoryLog(writer)
-    events.start()
+    observatory = ObservatoryLog(writer)
+    events = logger_to(observatory)
+    observatory.start()
     for n in range(3):
-        events.put('error', str(n))
-    events.close(20)
+        events.error('%d', n)
+    observatory.finish(20)
     assert writer.lines == ['error: 0', 'error: 1', 'error: 2']
 
 
-def test_closing_gives_up_on_a_writer_that_hangs() -> None:
-    for waiting in (0, 2):
-        writer = Writer()
-        events = ObservatoryLog(writer, 2)
-        events.start()
-        events.put('info', 'the first')
-        assert writer.busy.wait(20)
-        for _ in range(waiting):
-            events.put('info', 'another')
-        events.close(0.01)
-        assert writer.lines == []
-        writer.go.set()
+def test_the_observatory_log_knows_three_levels_and_no_tracebacks() -> None:
+    writer = Writer()
+    writer.go.set()
+    observatory = ObservatoryLog(writer)
+    events = logger_to(observatory)
+    observatory.start()
+    try:
+        raise ValueError
+    except ValueError:
+        events.critical('%s fails', 'it', exc_info=True)
+    events.warning('slow')
+    events.debug('hm')
+    observatory.finish(20)
+    assert writer.lines == ['error: it fails', 'warning: slow', 'info: hm']
+
+
+@pytest.mark.parametrize('waiting', [0, 1, 2, 10])
+def test_the_end_gives_a_writer_that_hangs_its_time_once(waiting: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Also with a full queue: there must not be one wait for room in it, and another one for the thread."""
+    writer = Writer()
+    observatory = ObservatoryLog(writer, 3)
+    events = logger_to(observatory)
+    observatory.start()
+    events.info('the first')
+    assert writer.busy.wait(20)
+    for _ in range(waiting):
+        events.info('another')
+    begun_at = time.monotonic()
+    observatory.finish(0.5)
+    assert time.monotonic() - begun_at < 0.9
+    assert writer.lines == []
+    assert f'{1 + waiting} log lines did not get through' in caplog.text
+    writer.go.set()
 
 
 def test_what_was_dropped_is_reported_at_the_end_at_the_latest() -> None:
@@ -348,13 +380,32 @@ def test_what_was_dropped_is_reported_at_the_end_at_the_latest() -> None:
         assert permits.acquire(timeout=20)
         lines.append(message)
 
-    events = ObservatoryLog(write, 2)
+    observatory = ObservatoryLog(write, 2)
+    events = logger_to(observatory)
     for n in range(5):
-        events.put('info', str(n))
-    events.start()
+        events.info('%d', n)
+    observatory.start()
     permits.release()
     eventually(lambda: lines == ['0'])
-    events.close(0.01)   # the queue has room for the end, before the rest has been written
+    observatory.finish(0.01)   # before the rest has been written
     permits.release(10)
-    eventually(lambda: len(lines) >= 2)
     eventually(lambda: any('3 log lines were dropped' in line for line in lines))
+
+
+# Rate limits
+
+def test_a_rate_limit_lets_one_line_through_and_counts_the_others(monkeypatch: pytest.MonkeyPatch,
+                                                                  caplog: pytest.LogCaptureFixture) -> None:
+    now = [1000.0]
+    monkeypatch.setattr('time.monotonic', lambda: now[0])
+    logger = logging.getLogger('tested.limited')
+    limit = RateLimit(60)
+    logger.addFilter(limit)
+    try:
+        for at in (0, 1, 59, 60, 61, 130, 250):
+            now[0] = 1000.0 + at
+            logger.warning('%s after %d s', 'a line', at)
+    finally:
+        logger.removeFilter(limit)
+    assert caplog.messages == ['a line after 0 s', 'a line after 60 s (2 more such lines were left out)',
+                               'a line after 130 s (1 more such lines were left out)', 'a line after 250 s']
