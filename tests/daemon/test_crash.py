@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import PATIENCE_S, Call
-from tests.daemon.prepared import PreparedDaemon
+from tests.daemon.harness import PATIENCE_S, Call, Daemon
 from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import FAILED, IDLE, MOVING, SUCCEEDED
 from tests.simulator.harness import Simulator, eventually
@@ -52,7 +51,7 @@ class Victim:
         self.simulator = simulator
         self._traps = directory / 'traps'
         self._traps.mkdir()
-        self.daemon = PreparedDaemon(directory, shim=SHIM.format(traps=str(self._traps)), serial_port=link)
+        self.daemon = Daemon(directory, shim=SHIM.format(traps=str(self._traps)), serial_port=link)
         assert self.daemon.call('initialize') == SUCCEEDED
 
     def spring(self, method: str, times: int) -> None:

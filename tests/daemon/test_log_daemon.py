@@ -21,8 +21,7 @@ from typing import Any
 import Pyro4
 import pytest
 
-from tests.daemon.harness import TOP
-from tests.daemon.prepared import PreparedDaemon
+from tests.daemon.harness import TOP, Daemon
 from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import MOVING, NOT_DISCONNECTED, SUCCEEDED
 from tests.ports import free_port
@@ -117,12 +116,14 @@ def bad_log(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def logging_daemon(tmp_path: Path) -> Iterator[Callable[..., PreparedDaemon]]:
+def logging_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """Start a daemon that logs to this entry; it is gone after the test."""
-    started: list[PreparedDaemon] = []
+    started: list[Daemon] = []
 
-    def run(entry: dict[str, Any], **settings: Any) -> PreparedDaemon:
-        started.append(PreparedDaemon(tmp_path, log_site=entry, **settings))
+    def run(entry: dict[str, Any], **settings: Any) -> Daemon:
+        log = {'name': 'log_daemon', 'machine': 'LocalHost', **entry}
+        site = {'daemons': {'log': log}, 'log': {'daemon': 'log', 'network': '127.0.0.0/8'}}
+        started.append(Daemon(tmp_path, site=site, **settings))
         return started[-1]
 
     yield run
@@ -133,7 +134,7 @@ def logging_daemon(tmp_path: Path) -> Iterator[Callable[..., PreparedDaemon]]:
 
 def test_no_call_poll_or_stop_waits_for_the_observatory_log(
         bad_log: dict[str, Any], simulate: Callable[..., Simulator], tmp_path: Path,
-        logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        logging_daemon: Callable[..., Daemon]) -> None:
     simulator, link = on_a_pty(simulate, tmp_path)
     daemon = logging_daemon(bad_log, serial_port=link, idle_loop_delay=0.1)
     assert daemon.call('initialize') == SUCCEEDED
@@ -155,11 +156,12 @@ def test_no_call_poll_or_stop_waits_for_the_observatory_log(
     assert daemon.stop() == 0
     assert last.wait() != SUCCEEDED
     assert not simulator.control.get('2.moving'), 'the end of the process did not wait either'
-    assert 'Traceback' not in daemon.log and daemon.errors == ''
+    logged = re.compile(r'\d{4}-\d\d-\d\dT[\d:.]+Z (info|warning): ')
+    assert all(map(logged.match, daemon.log.splitlines())), 'nothing was written past the log'
 
 
 def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_journal(
-        logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': free_port()})
     for _ in range(3):
         assert daemon.call('initialize') == SUCCEEDED
@@ -170,7 +172,7 @@ def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_jou
 
 
 def test_each_event_is_once_on_standard_output_and_once_in_the_observatory_log(
-        hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        hanging_log: HangingLog, logging_daemon: Callable[..., Daemon]) -> None:
     hanging_log.call('release')
     daemon = logging_daemon({'port': hanging_log.port})
     assert daemon.call('initialize') == SUCCEEDED
@@ -190,7 +192,7 @@ def test_each_event_is_once_on_standard_output_and_once_in_the_observatory_log(
 
 
 def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
-        hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        hanging_log: HangingLog, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': hanging_log.port, 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
     stops = QUEUE_CAPACITY // 2 + 25
@@ -217,7 +219,7 @@ def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
 
 
 def test_an_endless_outage_of_the_log_does_not_let_the_daemon_grow(
-        silent_log: socket.socket, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        silent_log: socket.socket, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
 
@@ -234,7 +236,7 @@ def test_an_endless_outage_of_the_log_does_not_let_the_daemon_grow(
 
 
 def test_lines_that_never_got_through_are_counted_at_the_end(
-        silent_log: socket.socket, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        silent_log: socket.socket, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
     assert daemon.stop() == 0

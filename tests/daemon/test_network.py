@@ -37,10 +37,10 @@ from Pyro4.message import (
 from tests.daemon.attackers import (
     SERPENT,
     STRANGER,
-    DualStackDaemon,
     Raw,
     call,
     crowd,
+    dual_stack_daemon,
     header,
     impatient,
     introduction,
@@ -495,7 +495,7 @@ def test_control_depends_on_the_address_of_the_socket_alone(shared: Daemon, anno
         assert control.ask('stop_channel', 1, annotations=annotations).value == SUCCEEDED
 
 
-def test_a_broken_annotation_harms_nobody(shared: Daemon) -> None:
+def test_a_broken_annotation_does_no_harm(shared: Daemon) -> None:
     request = bytearray(call('report_status', annotations={'ABCD': b'xxxx'}))
     request[24:28] = b'\xff\xff\xff\xff'   # the name is not ASCII, and the length leads beyond the end
     request[28:30] = b'\xff\xff'
@@ -513,7 +513,7 @@ def test_an_ipv4_client_of_an_ipv6_socket_is_who_it_is(tmp_path: Path, machines:
                                                        allowed: dict[str, bool]) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip('this machine has no IPv6')
-    daemon = DualStackDaemon(tmp_path, control_machines=machines, connect_on_start=True)
+    daemon = dual_stack_daemon(tmp_path, control_machines=machines, connect_on_start=True)
     try:
         eventually(lambda: daemon.state(1) == IDLE)
         for source, may in allowed.items():

@@ -208,7 +208,7 @@ def test_a_line_without_end_is_cut(journal: Pipe) -> None:
     assert line.startswith('<6>xxx') and len(line) + 1 == LINE_LIMIT
 
 
-def test_a_reader_that_has_gone_disturbs_nobody(journal: Pipe) -> None:
+def test_a_reader_that_has_gone_does_no_harm(journal: Pipe) -> None:
     logger = journal.logger()
     os.close(journal.read_end)
     logger.info('one')
@@ -219,7 +219,7 @@ def test_a_reader_that_has_gone_disturbs_nobody(journal: Pipe) -> None:
     journal.finish()
 
 
-def test_a_daemon_whose_output_nobody_reads_goes_on(tmp_path: Path) -> None:
+def test_a_daemon_whose_output_is_not_read_goes_on(tmp_path: Path) -> None:
     first = Daemon(tmp_path)   # for its configuration
     first.stop()
     pipe = Pipe()

@@ -7,8 +7,6 @@ import os
 import re
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import TOP, Daemon
-from tests.daemon.prepared import PreparedDaemon
+from tests.daemon.harness import Daemon
 from tests.daemon.test_pyro_object import SUCCEEDED
 from tests.simulator.harness import eventually
 from warwick.observatory.focuslynx.constants import FocuserStatus
@@ -139,16 +136,9 @@ def test_an_abstract_socket_is_told_too(notifying: Callable[..., Daemon]) -> Non
 
 
 def test_the_service_is_not_ready_before_its_object_has_answered(
-        listener: Listener, start: Callable[..., Daemon], tmp_path: Path) -> None:
-    daemon = start()
-    daemon.stop()
+        listener: Listener, notifying: Callable[..., Daemon], tmp_path: Path) -> None:
     gate = tmp_path / 'gate'
-    (tmp_path / 'sitecustomize.py').write_text(LATE_SERVER.format(gate=str(gate)))
-    with open(daemon.log_path, 'a') as log:
-        daemon.process = subprocess.Popen(
-            [sys.executable, str(TOP / 'focusd'), str(daemon.config)], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, env={**daemon.environment, 'NOTIFY_SOCKET': str(tmp_path / 'notify'),
-                                           'PYTHONPATH': f'{tmp_path}:{TOP}:{TOP / "common"}'})
+    daemon = notifying(shim=LATE_SERVER.format(gate=str(gate)))
     eventually(lambda: daemon.log.count('tested_focus_daemon does not answer yet') == 2)
     assert not listener.has_heard()
     gate.touch()
@@ -264,7 +254,7 @@ def test_there_is_no_service_manager_without_a_socket(name: str) -> None:
 def test_the_daemon_calls_itself_only_for_a_service_manager(managed: bool, tmp_path: Path, listener: Listener,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('NOTIFY_SOCKET', str(tmp_path / 'notify') if managed else '')
-    daemon = PreparedDaemon(tmp_path, shim=ANNOUNCED_CALLS)
+    daemon = Daemon(tmp_path, shim=ANNOUNCED_CALLS)
     if managed:
         listener.hear_until('READY')
     assert daemon.stop() == 0
