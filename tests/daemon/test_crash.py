@@ -17,11 +17,11 @@ from tests.simulator.harness import Simulator, eventually
 # makes that method raise, as often as it says (0: without end).
 SHIM = '''
 import os
-from warwick.observatory.focuslynx.core.hub import Controller
+from warwick.observatory.focuslynx.core.hub import Hub
 
 
 def trapped(name):
-    method = getattr(Controller, name)
+    method = getattr(Hub, name)
     trap = os.path.join({traps!r}, name)
 
     def call(self, *args):
@@ -36,7 +36,7 @@ def trapped(name):
             with open(trap, 'w') as file:
                 file.write(str(times - 1))
         raise RuntimeError(f'thrown into {{name}}')
-    setattr(Controller, name, call)
+    setattr(Hub, name, call)
 
 
 for name in ('advance', 'received', 'submit', 'views', 'take_effects', 'unattended', '_secure'):
