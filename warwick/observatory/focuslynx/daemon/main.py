@@ -23,7 +23,7 @@ from ..config import Config, ConfigError
 from ..missing_dependency import missing_dependency
 from .log import LEVELS, ObservatoryLog, StdoutHandler, events, is_journal, log, log_event, send_event
 
-HALT_LIMIT_S = 3.0
+FINAL_HALT_LIMIT_S = 3.0
 """How long the end of the process waits for moving focusers to be halted."""
 
 CALLS_LIMIT_S = 1.0
@@ -238,7 +238,7 @@ def _serve(config: Config) -> int:
             watchdog.feed()
         manager.tell({'STOPPING': '1', 'STATUS': 'ending: moving focusers are halted first'})
     end.wait()
-    hub.close(HALT_LIMIT_S)
+    hub.close(FINAL_HALT_LIMIT_S)
     server.close(CALLS_LIMIT_S)
     events.info('%s ends', config.daemon.name)
     event_log.finish(LOG_LIMIT_S)
