@@ -26,7 +26,7 @@ from warwick.observatory.focuslynx._version import __version__  # noqa: E402
 from warwick.observatory.focuslynx.client.commands import COMMANDS, Command  # noqa: E402
 from warwick.observatory.focuslynx.client.help import exit_codes  # noqa: E402
 from warwick.observatory.focuslynx.config import KEYS, Key  # noqa: E402
-from warwick.observatory.focuslynx.daemon import main as daemon_cli  # noqa: E402
+from warwick.observatory.focuslynx.daemon import main as daemon_main  # noqa: E402
 from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, HubSetting  # noqa: E402
 
 FOCUS = {
@@ -57,35 +57,35 @@ FOCUSD = {
     'DESCRIPTION': [
         '`focusd` drives the two telescope focusers of an Optec FocusLynx hub, also sold as Starlight FocusBoss II. It '
         'owns the serial port, and serves one Pyro4 object to the programs of an observatory; `focus`(1) is its '
-        'command line client. Pulled plugs, power cuts, lost and garbled replies are survived without a restart, and '
-        'without a move that is sent twice.',
-        'It does not become a background process. The systemd unit `focusd@`<name> runs `focusd` on '
-        '`/etc/focusd/`<name>`.json`. After the start it waits for `focus init`, unless `connect_on_start` is set.',
+        'command line client. It recovers from pulled plugs, power cuts, and lost or garbled replies without a '
+        'restart, and never sends a move twice.',
+        'It stays in the foreground. The systemd unit `focusd@`<name> runs `focusd` on `/etc/focusd/`<name>`.json`. '
+        'After the start it waits for `focus init`, unless `connect_on_start` is true.',
     ],
     'SIGNALS': {
-        'SIGTERM, SIGINT': 'End in good order: focusers that the daemon has set in motion are halted, and whoever '
-                           'waits for them is told. A second signal ends the process at once.',
+        'SIGTERM, SIGINT': 'End: the focusers that the daemon has set in motion are halted first, and the calls under '
+                           'way are answered. A second signal ends the process at once.',
     },
     'LOG': [
-        'Each connection made or lost, each move, stop, zero, homing and change of a setting, and each trouble of a '
-        'channel is one line on standard output, with a priority for the journal if it goes there, and with the time '
-        'otherwise. The lines are also sent to the log daemon of the observatory. `journalctl -u focusd@`<name> shows '
-        'them.',
+        'Each connection made or lost, each move, stop, zero, homing and change of a setting, and each error of a '
+        'channel is one line on standard output. The line begins with a priority if it goes to the journal, otherwise '
+        'with the time. It is sent to the log daemon of the observatory as well. `journalctl -u focusd@`<name> shows '
+        'the lines.',
     ],
     'ENVIRONMENT': {
         'OBSERVATORY_SITE': 'The site file, which registers the machines and daemons of an observatory; '
                             '`/etc/observatory/site.json` if it is not set.',
-        'JOURNAL_STREAM, NOTIFY_SOCKET, WATCHDOG_USEC': 'Set by systemd: where the log goes, whom to tell the state, '
-                                                        'and how often to give a sign of life.',
+        'JOURNAL_STREAM, NOTIFY_SOCKET, WATCHDOG_USEC': 'Set by systemd: whether the log goes to the journal, where to '
+                                                        'send the state, and how often to send a sign of life.',
     },
     'FILES': {
         '/etc/focusd/*.json': 'One configuration for each hub; see `focusd.json`(5).',
         '/etc/observatory/site.json': 'Machines and daemons of an observatory other than those at Warwick.',
     },
     'EXAMPLES': {
-        'focusd --check /etc/focusd/clasp.json': 'Is the configuration right, and what does it mean?',
-        'focusd test.json': 'In a clone: run on a simulated hub, until Ctrl-C.',
-        'systemctl enable --now focusd@clasp': 'Run on `/etc/focusd/clasp.json`, now and after each boot.',
+        'focusd --check /etc/focusd/clasp.json': 'Check the configuration, and print what it means.',
+        'focusd test.json': 'In a clone: run with a simulated hub, until Ctrl-C.',
+        'systemctl enable --now focusd@clasp': 'Run with `/etc/focusd/clasp.json`, now and after each boot.',
     },
     'SEE ALSO': '`focus`(1), `focusd.json`(5), `journalctl`(1), `systemctl`(1), `udev`(7)',
 }
@@ -184,7 +184,7 @@ def manual_of_focus() -> str:
         body.append(f'.SH {group.upper()} COMMANDS')
         body += listed((synopsis(c.name, c.synopsis[len(c.name):].strip()), _explained(c))
                        for c in COMMANDS if c.group == group)
-    body.append('.SH HUB_SETTINGS')
+    body.append('.SH SETTINGS')
     body += wrapped('These are the settings of `focus configure`. The hub keeps them, over a power cut too.')
     body += listed((synopsis(key), _of_setting(setting)) for key, setting in HUB_SETTINGS.items())
     body.append('.SH EXIT STATUS')
@@ -213,7 +213,7 @@ def _of_setting(setting: HubSetting) -> list[str]:
 
 
 def manual_of_focusd() -> str:
-    parser = daemon_cli._parser('focusd')
+    parser = daemon_main.make_parser('focusd')
     options = [action for action in parser._actions if action.option_strings]
     files = [action for action in parser._actions if not action.option_strings]
     usage = ' '.join([*(f'[{_option(o, longest=True)}]' for o in options), *(f'<{f.dest}>' for f in files)])

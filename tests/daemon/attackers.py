@@ -4,12 +4,8 @@
 from __future__ import annotations
 
 import ast
-import json
-import os
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,9 +23,7 @@ from Pyro4.message import (
     Message,
 )
 
-from tests.daemon.harness import OBJECT_ID, SETTINGS, TOP, Daemon
-from tests.ports import free_port
-from tests.simulator.harness import eventually
+from tests.daemon.harness import OBJECT_ID, Daemon
 
 STRANGER = '127.0.0.2'
 """An address that is no control machine's, and of this machine all the same."""
@@ -194,21 +188,6 @@ def threads(daemon: Daemon) -> int:
     return len(list(Path(f'/proc/{daemon.process.pid}/task').iterdir()))
 
 
-class DualStackDaemon(Daemon):
-    """As Daemon, at :: instead of 127.0.0.1: clients with IPv4 addresses come to an IPv6 socket."""
-
-    def __init__(self, directory: Path, **settings: Any) -> None:
-        self.port = free_port()
-        self.config = directory / f'{self.port}.json'
-        self.config.write_text(json.dumps({**SETTINGS, **settings}))
-        site = directory / f'site-{self.port}.json'
-        site.write_text(json.dumps({
-            'machines': {'Everywhere': '::', 'Six': '::1'},
-            'daemons': {'tested': {'name': OBJECT_ID, 'machine': 'Everywhere', 'port': self.port, 'timeout': 5}}}))
-        self.environment = {**os.environ, 'OBSERVATORY_SITE': str(site), 'PYTHONPATH': str(TOP / 'common')}
-        self.log_path = directory / f'{self.port}.log'
-        with open(self.log_path, 'w') as log:
-            self.process = subprocess.Popen([sys.executable, str(TOP / 'focusd'), str(self.config)],
-                                            env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT)
-        eventually(self._answers)
+def dual_stack_daemon(directory: Path, **settings: Any) -> Daemon:
+    """A daemon at :: instead of 127.0.0.1: clients with IPv4 addresses come to an IPv6 socket."""
+    return Daemon(directory, machine='Everywhere', site={'machines': {'Everywhere': '::', 'Six': '::1'}}, **settings)

@@ -30,18 +30,29 @@ SETTINGS: dict[str, Any] = {
 
 
 class Daemon:
-    """A running focusd. Calls go to `proxy()`, one for each thread; `focus(...)` runs the client."""
+    """A running focusd. Calls go to `proxy()`, one for each thread; `focus(...)` runs the client.
 
-    def __init__(self, directory: Path, port: int | None = None, wait: bool = True, **settings: Any) -> None:
+    `machine` is that of its entry in the site file, and `site` has more for that file. `shim` is a sitecustomize, which
+    its Python runs first.
+    """
+
+    def __init__(self, directory: Path, port: int | None = None, wait: bool = True, machine: str = 'LocalHost',
+                 site: dict[str, Any] | None = None, shim: str = '', **settings: Any) -> None:
         self.port = port or free_port()
         self.config = directory / f'{self.port}.json'
         self.config.write_text(json.dumps({**SETTINGS, **settings}))
-        site = directory / f'site-{self.port}.json'
-        site.write_text(json.dumps({
-            'machines': {'Elsewhere': '192.0.2.1'},
-            'daemons': {'tested': {'name': OBJECT_ID, 'machine': 'LocalHost', 'port': self.port, 'timeout': 5}}}))
-        self.environment = {**os.environ, 'OBSERVATORY_SITE': str(site), 'FOCUSD_CONFIG_PATH': str(self.config),
-                            'PYTHONPATH': str(TOP / 'common'), 'PYTHONUNBUFFERED': '1'}
+        site = {'machines': {'Elsewhere': '192.0.2.1'}, **(site or {})}
+        entry = {'name': OBJECT_ID, 'machine': machine, 'port': self.port, 'timeout': 5}
+        site_path = directory / f'site-{self.port}.json'
+        site_path.write_text(json.dumps({**site, 'daemons': {'tested': entry, **site.get('daemons', {})}}))
+        python_path = [str(TOP / 'common')]
+        if shim:
+            shims = directory / f'shims-{self.port}'
+            shims.mkdir()
+            (shims / 'sitecustomize.py').write_text(shim)
+            python_path[:0] = [str(shims), str(TOP)]
+        self.environment = {**os.environ, 'OBSERVATORY_SITE': str(site_path), 'FOCUSD_CONFIG_PATH': str(self.config),
+                            'PYTHONPATH': os.pathsep.join(python_path), 'PYTHONUNBUFFERED': '1'}
         self.log_path = directory / f'{self.port}.log'
         with open(self.log_path, 'a') as log:
             self.process = subprocess.Popen(

@@ -42,24 +42,25 @@ import os
 import sys
 import threading
 
-from warwick.observatory.focuslynx.daemon.hub_thread import Link
-from warwick.observatory.focuslynx.daemon.pyro_server import Server
+from warwick.observatory.focuslynx.core.hub import Hub
+from warwick.observatory.focuslynx.daemon import serial_port
+from warwick.observatory.focuslynx.daemon.pyro_connection import Connection
 
 
-def lay(trap, owner, method):
-    original = getattr(owner, method)
+def lay(trap, owner, name):
+    original = getattr(owner, name)
 
-    def call(self, *args):
+    def call(*args):
         if os.path.exists(sys.argv[-1].replace('.json', '.' + trap)):
             print('trapped: ' + trap, file=sys.stderr, flush=True)
             threading.Event().wait()
-        return original(self, *args)
-    setattr(owner, method, call)
+        return original(*args)
+    setattr(owner, name, call)
 
 
-lay('link', Link, '_turn')
-lay('opener', Link, '_open')
-lay('server', Server, '_receive')
+lay('link', Hub, 'advance')
+lay('opener', serial_port, 'open_port')
+lay('server', Connection, '__init__')
 '''
 
 # Runs as process 1 of its namespaces. $1 is the directory of the test, $2 that of the interpreter, $3 the clone, $4 the

@@ -44,8 +44,8 @@ def test_a_check_of_a_good_configuration_prints_what_focusd_would_do(config: Pat
     for said in ('localhost_test_daemon at 127.0.0.1, port 9000', 'LocalHost (127.0.0.1), CLASPTCS (10.2.6.181)',
                  '/dev/focuser at 115200 baud, replies within 1 s', 'every 5 s at rest, every 0.5 s in motion',
                  'from -50000 to +50000 steps, within 60 s', 'within 5 s, homing within 120 s',
-                 'a temperature probe and a hub that moves nothing by itself',
-                 'table focus_test of the observatory log', 'when it is told to: focus init'):
+                 'a temperature probe and hub compensation switched off',
+                 'table focus_test of the observatory log', 'on the command focus init'):
         assert [line.endswith(f' {said}') for line in lines].count(True) == 1, said
 
 
@@ -54,15 +54,15 @@ def test_a_check_says_whether_the_daemon_connects_by_itself(config: Path) -> Non
     assert 'when it starts' in focusd('--check', str(config)).stdout
 
 
-def test_a_check_says_what_the_daemon_does_not_insist_on(config: Path) -> None:
+def test_a_check_says_that_the_daemon_requires_nothing(config: Path) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), 'temperature_probe_required': False,
                                   'allow_hub_compensation': True}))
-    assert 'insists on:    nothing\n' in focusd('--check', str(config)).stdout
+    assert 'requires:      nothing\n' in focusd('--check', str(config)).stdout
 
 
-def test_a_check_says_that_nobody_may_control(config: Path) -> None:
+def test_a_check_says_that_no_machine_may_control(config: Path) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), 'control_machines': []}))
-    assert 'controlled by: nobody\n' in focusd('--check', str(config)).stdout
+    assert 'controlled by: no machine\n' in focusd('--check', str(config)).stdout
 
 
 def test_a_check_needs_neither_the_port_nor_the_address(config: Path, daemon: Daemon) -> None:

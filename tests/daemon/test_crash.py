@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import PATIENCE_S, Call
-from tests.daemon.prepared import PreparedDaemon
+from tests.daemon.harness import PATIENCE_S, Call, Daemon
 from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import FAILED, IDLE, MOVING, SUCCEEDED
 from tests.simulator.harness import Simulator, eventually
@@ -18,11 +17,11 @@ from tests.simulator.harness import Simulator, eventually
 # makes that method raise, as often as it says (0: without end).
 SHIM = '''
 import os
-from warwick.observatory.focuslynx.core.hub import Controller
+from warwick.observatory.focuslynx.core.hub import Hub
 
 
 def trapped(name):
-    method = getattr(Controller, name)
+    method = getattr(Hub, name)
     trap = os.path.join({traps!r}, name)
 
     def call(self, *args):
@@ -37,7 +36,7 @@ def trapped(name):
             with open(trap, 'w') as file:
                 file.write(str(times - 1))
         raise RuntimeError(f'thrown into {{name}}')
-    setattr(Controller, name, call)
+    setattr(Hub, name, call)
 
 
 for name in ('advance', 'received', 'submit', 'views', 'take_effects', 'unattended', '_secure'):
@@ -52,7 +51,7 @@ class Victim:
         self.simulator = simulator
         self._traps = directory / 'traps'
         self._traps.mkdir()
-        self.daemon = PreparedDaemon(directory, shim=SHIM.format(traps=str(self._traps)), serial_port=link)
+        self.daemon = Daemon(directory, shim=SHIM.format(traps=str(self._traps)), serial_port=link)
         assert self.daemon.call('initialize') == SUCCEEDED
 
     def spring(self, method: str, times: int) -> None:

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The observatory log daemon absent, silent or hanging: nobody waits for it, and what is lost is counted.
+"""The observatory log daemon absent, silent or hanging: no thread waits for it, and what is lost is counted.
 
 Where it hangs it does so without end, and the site allows it any time: whatever waited for it would never return.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,12 @@ from typing import Any
 import Pyro4
 import pytest
 
-from tests.daemon.harness import TOP
-from tests.daemon.prepared import PreparedDaemon
+from tests.daemon.harness import TOP, Daemon
 from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import MOVING, NOT_DISCONNECTED, SUCCEEDED
 from tests.ports import free_port
 from tests.simulator.harness import Simulator, eventually
-from warwick.observatory.focuslynx.daemon.log import CAPACITY, ObservatoryLog
+from warwick.observatory.focuslynx.daemon.log import QUEUE_CAPACITY, ObservatoryLog, RateLimit
 
 FOR_EVER = 0
 
@@ -115,12 +116,14 @@ def bad_log(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def logging_daemon(tmp_path: Path) -> Iterator[Callable[..., PreparedDaemon]]:
+def logging_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """Start a daemon that logs to this entry; it is gone after the test."""
-    started: list[PreparedDaemon] = []
+    started: list[Daemon] = []
 
-    def run(entry: dict[str, Any], **settings: Any) -> PreparedDaemon:
-        started.append(PreparedDaemon(tmp_path, log_site=entry, **settings))
+    def run(entry: dict[str, Any], **settings: Any) -> Daemon:
+        log = {'name': 'log_daemon', 'machine': 'LocalHost', **entry}
+        site = {'daemons': {'log': log}, 'log': {'daemon': 'log', 'network': '127.0.0.0/8'}}
+        started.append(Daemon(tmp_path, site=site, **settings))
         return started[-1]
 
     yield run
@@ -131,7 +134,7 @@ def logging_daemon(tmp_path: Path) -> Iterator[Callable[..., PreparedDaemon]]:
 
 def test_no_call_poll_or_stop_waits_for_the_observatory_log(
         bad_log: dict[str, Any], simulate: Callable[..., Simulator], tmp_path: Path,
-        logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        logging_daemon: Callable[..., Daemon]) -> None:
     simulator, link = on_a_pty(simulate, tmp_path)
     daemon = logging_daemon(bad_log, serial_port=link, idle_loop_delay=0.1)
     assert daemon.call('initialize') == SUCCEEDED
@@ -153,11 +156,12 @@ def test_no_call_poll_or_stop_waits_for_the_observatory_log(
     assert daemon.stop() == 0
     assert last.wait() != SUCCEEDED
     assert not simulator.control.get('2.moving'), 'the end of the process did not wait either'
-    assert 'Traceback' not in daemon.log and daemon.errors == ''
+    logged = re.compile(r'\d{4}-\d\d-\d\dT[\d:.]+Z (info|warning): ')
+    assert all(map(logged.match, daemon.log.splitlines())), 'nothing was written past the log'
 
 
 def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_journal(
-        logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': free_port()})
     for _ in range(3):
         assert daemon.call('initialize') == SUCCEEDED
@@ -168,7 +172,7 @@ def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_jou
 
 
 def test_each_event_is_once_on_standard_output_and_once_in_the_observatory_log(
-        hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        hanging_log: HangingLog, logging_daemon: Callable[..., Daemon]) -> None:
     hanging_log.call('release')
     daemon = logging_daemon({'port': hanging_log.port})
     assert daemon.call('initialize') == SUCCEEDED
@@ -188,10 +192,10 @@ def test_each_event_is_once_on_standard_output_and_once_in_the_observatory_log(
 
 
 def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
-        hanging_log: HangingLog, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        hanging_log: HangingLog, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': hanging_log.port, 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
-    stops = CAPACITY // 2 + 25
+    stops = QUEUE_CAPACITY // 2 + 25
     with daemon.proxy() as proxy:
         assert [proxy.stop_channel(1) for _ in range(stops)] == [SUCCEEDED] * stops
     assert hanging_log.read() == []
@@ -206,7 +210,7 @@ def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
     taken = [message for _, _, message in hanging_log.read()]
     delivered = [message for message in taken if message.startswith('channel 1: stop')]
     assert len(delivered) + dropped == 2 * stops, 'each line was delivered or counted'
-    assert 0 < dropped < 2 * stops - CAPACITY + 10
+    assert 0 < dropped < 2 * stops - QUEUE_CAPACITY + 10
     assert delivered == ['channel 1: stop requested', 'channel 1: stopped at +0 steps'] * (len(delivered) // 2) \
         + ['channel 1: stop requested'] * (len(delivered) % 2), 'in their order, the oldest first'
     assert daemon.log.count(said) == 1
@@ -215,7 +219,7 @@ def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
 
 
 def test_an_endless_outage_of_the_log_does_not_let_the_daemon_grow(
-        silent_log: socket.socket, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        silent_log: socket.socket, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
 
@@ -227,12 +231,12 @@ def test_an_endless_outage_of_the_log_does_not_let_the_daemon_grow(
         status = Path(f'/proc/{daemon.process.pid}/status').read_text()
         return int(re.search(r'VmRSS:\s+(\d+)', status)[1])   # type: ignore[index]
 
-    full = memory_after_stops(CAPACITY // 2 + 50)
-    assert memory_after_stops(CAPACITY // 2) - full < 512
+    full = memory_after_stops(QUEUE_CAPACITY // 2 + 50)
+    assert memory_after_stops(QUEUE_CAPACITY // 2) - full < 512
 
 
 def test_lines_that_never_got_through_are_counted_at_the_end(
-        silent_log: socket.socket, logging_daemon: Callable[..., PreparedDaemon]) -> None:
+        silent_log: socket.socket, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
     assert daemon.stop() == 0
@@ -240,10 +244,10 @@ def test_lines_that_never_got_through_are_counted_at_the_end(
     assert '4 log lines did not get through' in daemon.log
 
 
-# The queue by itself
+# The handler and the queue by themselves
 
 class Writer:
-    """What an EventLog writes to; it takes nothing before `go`, or raises where `broken`."""
+    """What an ObservatoryLog writes to; it takes nothing before `go`, or raises where `broken`."""
 
     def __init__(self, broken: bool = False) -> None:
         self.lines: list[str] = []
@@ -259,85 +263,115 @@ class Writer:
             raise OSError('standard output is closed')
 
 
+def logger_to(handler: logging.Handler) -> logging.Logger:
+    logger = logging.Logger('tested')
+    logger.addHandler(handler)
+    return logger
+
+
 @pytest.mark.parametrize(('capacity', 'count'), [(1, 1), (3, 3), (3, 4), (3, 500), (1000, 1500)])
 def test_a_queue_keeps_the_oldest_lines_and_counts_the_others(capacity: int, count: int) -> None:
     writer = Writer()
-    events = ObservatoryLog(writer, capacity)
+    observatory = ObservatoryLog(writer, capacity)
+    events = logger_to(observatory)
     for n in range(count):
-        events.put('info', str(n))
+        events.info('%d', n)
     writer.go.set()
-    events.start()
+    observatory.start()
+    observatory.finish(20)
     expected = [f'info: {n}' for n in range(min(count, capacity))]
     if count > capacity:
         expected.append(f'warning: {count - capacity} log lines were dropped: the observatory log is too slow')
-    eventually(lambda: len(writer.lines) >= len(expected))
-    events.close(20)
     assert writer.lines == expected
 
 
 def test_each_outage_is_counted_by_itself() -> None:
     writer = Writer()
-    events = ObservatoryLog(writer, 2)
-    events.start()
+    observatory = ObservatoryLog(writer, 3)
+    events = logger_to(observatory)
+    observatory.start()
     for outage in (1, 2):
         writer.go.clear()
         writer.busy.clear()
-        events.put('info', f'outage {outage}')
+        events.info('outage %d', outage)
         assert writer.busy.wait(20)
         for _ in range(2 + outage):
-            events.put('info', 'more')
+            events.info('more')
         writer.go.set()
         eventually(lambda outage=outage: sum('dropped' in line for line in writer.lines) == outage)  # type: ignore[misc]
     assert [line.split()[1] for line in writer.lines if 'dropped' in line] == ['1', '2']
-    events.close(20)
+    observatory.finish(20)
 
 
-def test_putting_never_waits_and_never_raises_however_many_threads_do_it() -> None:
+def test_logging_never_waits_however_many_threads_do_it() -> None:
     writer = Writer()
-    events = ObservatoryLog(writer, 5)
-    events.start()
-    events.put('info', 'the first')
+    observatory = ObservatoryLog(writer, 6)
+    events = logger_to(observatory)
+    observatory.start()
+    events.info('the first')
     assert writer.busy.wait(20)
 
-    def put_many() -> None:
+    def log_many() -> None:
         for _ in range(1000):
-            events.put('info', 'another')
+            events.info('another')
 
-    threads = [threading.Thread(target=put_many) for _ in range(8)]
+    threads = [threading.Thread(target=log_many) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-        assert not thread.is_alive(), 'put waits for the writer'
+        assert not thread.is_alive(), 'the logger waits for the writer'
     writer.go.set()
-    eventually(lambda: len(writer.lines) == 7)
+    observatory.finish(20)
+    assert len(writer.lines) == 7
     assert writer.lines[-1].startswith(f'warning: {8000 - 5} log lines were dropped')
-    events.close(20)
 
 
 def test_a_writer_that_raises_loses_no_further_line() -> None:
     writer = Writer(broken=True)
     writer.go.set()
-    events = ObservatoryLog(writer)
-    events.start()
+    observatory = ObservatoryLog(writer)
+    events = logger_to(observatory)
+    observatory.start()
     for n in range(3):
-        events.put('error', str(n))
-    events.close(20)
+        events.error('%d', n)
+    observatory.finish(20)
     assert writer.lines == ['error: 0', 'error: 1', 'error: 2']
 
 
-def test_closing_gives_up_on_a_writer_that_hangs() -> None:
-    for waiting in (0, 2):
-        writer = Writer()
-        events = ObservatoryLog(writer, 2)
-        events.start()
-        events.put('info', 'the first')
-        assert writer.busy.wait(20)
-        for _ in range(waiting):
-            events.put('info', 'another')
-        events.close(0.01)
-        assert writer.lines == []
-        writer.go.set()
+def test_the_observatory_log_knows_three_levels_and_no_tracebacks() -> None:
+    writer = Writer()
+    writer.go.set()
+    observatory = ObservatoryLog(writer)
+    events = logger_to(observatory)
+    observatory.start()
+    try:
+        raise ValueError
+    except ValueError:
+        events.critical('%s fails', 'it', exc_info=True)
+    events.warning('slow')
+    events.debug('hm')
+    observatory.finish(20)
+    assert writer.lines == ['error: it fails', 'warning: slow', 'info: hm']
+
+
+@pytest.mark.parametrize('waiting', [0, 1, 2, 10])
+def test_the_end_gives_a_writer_that_hangs_its_time_once(waiting: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Also with a full queue: there must not be one wait for room in it, and another one for the thread."""
+    writer = Writer()
+    observatory = ObservatoryLog(writer, 3)
+    events = logger_to(observatory)
+    observatory.start()
+    events.info('the first')
+    assert writer.busy.wait(20)
+    for _ in range(waiting):
+        events.info('another')
+    begun_at = time.monotonic()
+    observatory.finish(0.5)
+    assert time.monotonic() - begun_at < 0.9
+    assert writer.lines == []
+    assert f'{1 + waiting} log lines did not get through' in caplog.text
+    writer.go.set()
 
 
 def test_what_was_dropped_is_reported_at_the_end_at_the_latest() -> None:
@@ -348,13 +382,32 @@ def test_what_was_dropped_is_reported_at_the_end_at_the_latest() -> None:
         assert permits.acquire(timeout=20)
         lines.append(message)
 
-    events = ObservatoryLog(write, 2)
+    observatory = ObservatoryLog(write, 2)
+    events = logger_to(observatory)
     for n in range(5):
-        events.put('info', str(n))
-    events.start()
+        events.info('%d', n)
+    observatory.start()
     permits.release()
     eventually(lambda: lines == ['0'])
-    events.close(0.01)   # the queue has room for the end, before the rest has been written
+    observatory.finish(0.01)   # before the rest has been written
     permits.release(10)
-    eventually(lambda: len(lines) >= 2)
     eventually(lambda: any('3 log lines were dropped' in line for line in lines))
+
+
+# Rate limits
+
+def test_a_rate_limit_lets_one_line_through_and_counts_the_others(monkeypatch: pytest.MonkeyPatch,
+                                                                  caplog: pytest.LogCaptureFixture) -> None:
+    now = [1000.0]
+    monkeypatch.setattr('time.monotonic', lambda: now[0])
+    logger = logging.getLogger('tested.limited')
+    limit = RateLimit(60)
+    logger.addFilter(limit)
+    try:
+        for at in (0, 1, 59, 60, 61, 130, 250):
+            now[0] = 1000.0 + at
+            logger.warning('%s after %d s', 'a line', at)
+    finally:
+        logger.removeFilter(limit)
+    assert caplog.messages == ['a line after 0 s', 'a line after 60 s (2 more such lines were left out)',
+                               'a line after 130 s (1 more such lines were left out)', 'a line after 250 s']

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door to the network, attacked: crowds, garbage, bombs, curiosity, and clients that die."""
+"""The server under attack: crowds, garbage, bombs, curiosity, and clients that die."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from Pyro4.message import (
 from tests.daemon.attackers import (
     SERPENT,
     STRANGER,
-    DualStackDaemon,
     Raw,
     call,
     crowd,
+    dual_stack_daemon,
     header,
     impatient,
     introduction,
@@ -55,7 +55,7 @@ from tests.daemon.test_pyro_object import FAILED, IDLE, INVALID_IP, MOVING, SUCC
 from tests.simulator.harness import Simulator, eventually
 
 CONTROL = '127.0.0.1'
-PLACES = 64
+CONNECTION_LIMIT = 64
 ALLOWANCE_KIB = 64 * 1024
 COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ('set_focus', (1, 100)), ('reset_home_position', (1,)), ('stop_channel', (1,)), ('initialize', ()),
@@ -82,7 +82,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     (200, CONTROL, b''), (200, STRANGER, introduction()[:11]), (200, CONTROL, introduction() + b'PYRO'),
     (500, CONTROL, introduction()), (500, STRANGER, introduction()),
 ], ids=['silent', 'half a header', 'half a call', 'idle', 'idle strangers'])
-def test_a_crowd_is_noticed_by_nobody_else(shared: Daemon, number: int, source: str, say: bytes) -> None:
+def test_a_crowd_disturbs_no_other_client(shared: Daemon, number: int, source: str, say: bytes) -> None:
     assert shared.call('set_focus', 1, 0) == SUCCEEDED
     before = threads(shared)
     move = shared.begin('set_focus', 1, 4000)
@@ -95,7 +95,7 @@ def test_a_crowd_is_noticed_by_nobody_else(shared: Daemon, number: int, source: 
             assert proxy.stop_channel(2) == SUCCEEDED
         assert move.wait() == SUCCEEDED
         assert shared.steps(1) == 4000
-        assert threads(shared) <= before + 2 * PLACES
+        assert threads(shared) <= before + 2 * CONNECTION_LIMIT
     eventually(lambda: threads(shared) <= before)
     assert shared.process.poll() is None
 
@@ -133,18 +133,18 @@ def test_a_message_that_drips_is_not_waited_for(shared: Daemon, begin: bytes) ->
         assert silent.ask('report_status').value['status_1'] == IDLE, 'between calls one may be silent'
 
 
-def test_a_newcomer_gets_the_place_that_was_idle_longest(shared: Daemon) -> None:
-    with crowd(shared, PLACES, STRANGER) as clients:
+def test_a_new_client_replaces_the_connection_idle_longest(shared: Daemon) -> None:
+    with crowd(shared, CONNECTION_LIMIT, STRANGER) as clients:
         for client in clients:
             client.introduce()
         assert clients[0].ask('report_status').value
         with Raw(shared, STRANGER) as newcomer:
             assert newcomer.introduce().ask('report_status').value
             eventually(lambda: not clients[1].open)
-            assert [client.open for client in clients] == [True, False] + [True] * (PLACES - 2)
+            assert [client.open for client in clients] == [True, False] + [True] * (CONNECTION_LIMIT - 2)
 
 
-def test_a_crowd_takes_the_places_of_its_own_address_only(shared: Daemon) -> None:
+def test_a_crowd_replaces_only_connections_of_its_own_address(shared: Daemon) -> None:
     with Raw(shared, '127.0.0.3') as other, Raw(shared, CONTROL) as control:
         other.introduce()
         control.introduce()
@@ -153,15 +153,15 @@ def test_a_crowd_takes_the_places_of_its_own_address_only(shared: Daemon) -> Non
             assert control.ask('stop_channel', 1).value == SUCCEEDED
 
 
-def test_strangers_from_everywhere_leave_the_control_machines_their_places(shared: Daemon) -> None:
+def test_strangers_from_everywhere_keep_no_control_machine_out(shared: Daemon) -> None:
     with Raw(shared, CONTROL) as control, ExitStack() as stack:
         control.introduce()
-        for n in range(2 * PLACES + 10):
+        for n in range(2 * CONNECTION_LIMIT + 10):
             stack.enter_context(Raw(shared, f'127.0.1.{n + 1}')).introduce()
         assert control.ask('stop_channel', 1).value == SUCCEEDED
 
 
-def test_with_a_call_in_every_place_a_newcomer_is_sent_away_at_once_and_others_are_served(
+def test_a_new_client_is_refused_while_all_connections_have_calls(
         simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
     link = str(tmp_path / 'focuser')
     simulator = simulate('--link', link, *HUB)
@@ -177,17 +177,17 @@ def test_with_a_call_in_every_place_a_newcomer_is_sent_away_at_once_and_others_a
                 break
             newcomer.send(call('stop_channel', 1))
             calling.append(newcomer)
-            assert len(calling) < 5 * PLACES, 'nobody was sent away'
+            assert len(calling) < 5 * CONNECTION_LIMIT, 'none was refused'
         stranger = stack.enter_context(Raw(daemon, STRANGER))
         assert stranger.introduce().ask('report_status').value
         answers = [reply.value for reply in (each.reply() for each in calling) if not reply.closed]
-        assert answers == [FAILED] * PLACES, 'each call that was under way was answered'
+        assert answers == [FAILED] * CONNECTION_LIMIT, 'each call that was under way was answered'
     simulator.control('unmute')
     eventually(lambda: daemon.state(1) == IDLE)
     assert daemon.call('stop_channel', 1) == SUCCEEDED
 
 
-def test_who_does_not_read_the_replies_is_cut_off(shared: Daemon) -> None:
+def test_a_client_that_does_not_read_is_disconnected(shared: Daemon) -> None:
     with Raw(shared, STRANGER, receive_buffer=4096) as deaf:
         deaf.introduce()
 
@@ -267,7 +267,7 @@ def test_an_oversized_message_is_refused_before_its_body(start: Callable[..., Da
         raw.introduce()
         raw.send(header(0x7fffffff))   # and not one byte more
         assert raw.reply().closed
-    assert f'{STRANGER}: refused: a message of 2147483647 bytes: 4096 are accepted' in daemon.log
+    assert f'{STRANGER}: refused: a message of 2147483647 bytes: at most 4096 are accepted' in daemon.log
 
 
 def bombs() -> dict[str, bytes]:
@@ -312,7 +312,7 @@ def test_bombs_do_not_go_off(start: Callable[..., Daemon]) -> None:
     with impatient(daemon) as proxy:
         assert proxy.set_focus(1, 100) == SUCCEEDED
     assert 'SyntaxWarning' not in daemon.log
-    assert daemon.log.count('refused') <= 2, 'whoever knocks cannot fill the log'
+    assert daemon.log.count('refused') <= 2, 'no client can fill the log'
 
 
 def test_crowds_and_garbage_in_bulk_leave_the_memory_as_it_was(start: Callable[..., Daemon]) -> None:
@@ -495,7 +495,7 @@ def test_control_depends_on_the_address_of_the_socket_alone(shared: Daemon, anno
         assert control.ask('stop_channel', 1, annotations=annotations).value == SUCCEEDED
 
 
-def test_a_broken_annotation_harms_nobody(shared: Daemon) -> None:
+def test_a_broken_annotation_does_no_harm(shared: Daemon) -> None:
     request = bytearray(call('report_status', annotations={'ABCD': b'xxxx'}))
     request[24:28] = b'\xff\xff\xff\xff'   # the name is not ASCII, and the length leads beyond the end
     request[28:30] = b'\xff\xff'
@@ -513,7 +513,7 @@ def test_an_ipv4_client_of_an_ipv6_socket_is_who_it_is(tmp_path: Path, machines:
                                                        allowed: dict[str, bool]) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip('this machine has no IPv6')
-    daemon = DualStackDaemon(tmp_path, control_machines=machines, connect_on_start=True)
+    daemon = dual_stack_daemon(tmp_path, control_machines=machines, connect_on_start=True)
     try:
         eventually(lambda: daemon.state(1) == IDLE)
         for source, may in allowed.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Standard output as the log: priorities for the journal, times for people, and nobody waits for who reads it."""
+"""Standard output as the log: priorities for the journal, times for people, and no call of a logger waits for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import os
 import re
 import subprocess
 import sys
+import termios
+import threading
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from tests.daemon.harness import TOP, Daemon
 from tests.daemon.test_process import answers
 from tests.daemon.test_pyro_object import SUCCEEDED
 from tests.simulator.harness import eventually
-from warwick.observatory.focuslynx.daemon.journal import LONGEST_LINE, StdoutHandler, is_journal
+from warwick.observatory.focuslynx.daemon.log import LINE_LIMIT, QUEUE_CAPACITY, StdoutHandler, is_journal
 
 
 class Pipe:
@@ -25,18 +28,26 @@ class Pipe:
 
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe()
-        os.set_blocking(self.read_end, False)
+        self._handler: StdoutHandler | None = None
 
     def logger(self) -> logging.Logger:
+        self._handler = StdoutHandler(self.write_end)
+        self._handler.start()
         logger = logging.Logger('tested', logging.DEBUG)
-        logger.addHandler(StdoutHandler(self.write_end))
+        logger.addHandler(self._handler)
         return logger
 
+    def finish(self) -> None:
+        """Let the logger write what waits."""
+        if self._handler is not None:
+            self._handler.finish(20)
+
     def read(self) -> list[str]:
-        try:
-            return os.read(self.read_end, 1 << 20).decode().splitlines()
-        except BlockingIOError:
-            return []
+        """All that the logger has written, up to the end."""
+        self.finish()
+        os.close(self.write_end)
+        with open(self.read_end, closefd=False) as text:
+            return text.read().splitlines()
 
     def fill(self) -> None:
         """Take all its room."""
@@ -104,32 +115,111 @@ def test_another_stream_than_that_of_the_journal_gets_no_priorities(
     assert not is_journal(9999), 'nor what is not open'
 
 
-def test_a_reader_that_does_not_read_costs_lines_but_no_time_and_is_told_how_many(journal: Pipe) -> None:
-    logger = journal.logger()
+def numbers(lines: list[str]) -> list[int]:
+    """The numbers of the lines `line 0`, `line 1`, ... among these, and that of dropped lines, negative."""
+    found = [re.search(r'info: x*line (\d+)$|warning: (\d+) lines were dropped: standard output was not read$', line)
+             for line in lines]
+    assert all(found), lines
+    return [int(match[1]) if match[1] else -int(match[2]) for match in found if match]
+
+
+def log_lines(logger: logging.Logger, count: int, padding: str = '') -> None:
+    """Log so many lines; fails if that waits for a reader."""
+    def log() -> None:
+        for n in range(count):
+            logger.info('%sline %d', padding, n)
+
+    thread = threading.Thread(target=log, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), 'the logger waits for the reader'
+
+
+def test_a_reader_that_does_not_read_costs_lines_but_no_time_and_is_told_how_many(pipe: Pipe) -> None:
     sent = 20_000
-    for n in range(sent):
-        logger.info('line %d', n)
-    got = journal.read()
-    assert got == [f'<6>line {n}' for n in range(len(got))] and len(got) < sent
-    logger.info('the next')
-    assert journal.read() == [f'<4>{sent - len(got)} lines were dropped: standard output was not read', '<6>the next']
+    pipe.fill()
+    log_lines(pipe.logger(), sent)
+    os.set_blocking(pipe.read_end, False)
+    got = b''
+
+    def read_more() -> bool:
+        nonlocal got
+        try:
+            got += os.read(pipe.read_end, 1 << 20)
+        except BlockingIOError:
+            pass
+        return b'dropped' in got
+
+    eventually(read_more)
+    lines = numbers(got.decode().lstrip('.').splitlines())
+    assert lines == [*range(QUEUE_CAPACITY), QUEUE_CAPACITY - sent]
+
+
+@pytest.mark.parametrize('freeze', ['its reader has stopped', 'Ctrl-S'])
+def test_a_frozen_terminal_costs_lines_but_no_time(freeze: str) -> None:
+    """poll() promises room in pipes, not in terminals: a write blocks although it said that there is some."""
+    reader, terminal = os.openpty()
+    tty.setraw(terminal)
+    if freeze == 'Ctrl-S':
+        termios.tcflow(terminal, termios.TCOOFF)
+    handler = StdoutHandler(terminal, capacity=50)
+    handler.start()
+    logger = logging.Logger('tested')
+    logger.addHandler(handler)
+    log_lines(logger, 5000, padding=1000 * 'x')
+    handler.finish(0.01)   # it gives up in time, and the thread goes on when it can
+    if freeze == 'Ctrl-S':
+        termios.tcflow(terminal, termios.TCOON)
+    text = b''
+    written: list[int] = []
+    dropped = 0
+    while len(written) + dropped < 5000:
+        text += os.read(reader, 4096)
+        got = numbers(text[:text.rfind(b'\n') + 1].decode().splitlines())
+        written = [number for number in got if number >= 0]
+        dropped = -sum(number for number in got if number < 0)
+    assert written == sorted(set(written)), 'in their order'
+    assert dropped and len(written) + dropped == 5000, 'and each is written or counted'
+    os.close(terminal)
+    os.close(reader)
+
+
+def test_a_terminal_that_does_not_block_is_waited_for_by_the_thread(pipe: Pipe) -> None:
+    os.set_blocking(pipe.write_end, False)
+    logger = pipe.logger()
+    logger.info('x' * 100_000)
+    for n in range(99):
+        logger.info('y%d', n)
+    with open(pipe.read_end, closefd=False) as text:
+        lines = [text.readline() for _ in range(100)]
+    assert [line.split()[-1] for line in lines[1:]] == [f'y{n}' for n in range(99)]
+
+
+def test_arguments_that_do_not_fit_are_a_line_and_no_exception(journal: Pipe) -> None:
+    logger = journal.logger()
+    logger.info('%d steps', 'many')
+    assert journal.read() == ["<6>cannot be logged: '%d steps': TypeError('%d format: a real number is required, not "
+                              "str')"]
 
 
 def test_a_line_without_end_is_cut(journal: Pipe) -> None:
     journal.logger().info('x' * 100_000)
     line, = journal.read()
-    assert line.startswith('<6>xxx') and len(line) + 1 == LONGEST_LINE
+    assert line.startswith('<6>xxx') and len(line) + 1 == LINE_LIMIT
 
 
-def test_a_reader_that_has_gone_disturbs_nobody(journal: Pipe) -> None:
+def test_a_reader_that_has_gone_does_no_harm(journal: Pipe) -> None:
     logger = journal.logger()
     os.close(journal.read_end)
     logger.info('one')
+    journal.finish()
+    logger = journal.logger()
     os.close(journal.write_end)
     logger.info('two')
+    journal.finish()
 
 
-def test_a_daemon_whose_output_nobody_reads_goes_on(tmp_path: Path) -> None:
+def test_a_daemon_whose_output_is_not_read_goes_on(tmp_path: Path) -> None:
     first = Daemon(tmp_path)   # for its configuration
     first.stop()
     pipe = Pipe()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The wish to end the process is heard whenever it comes."""
+"""The request to end the process is heard whenever it comes."""
 
 from __future__ import annotations
 
@@ -8,34 +8,42 @@ import sys
 import threading
 
 from tests.daemon.harness import TOP
-from warwick.observatory.focuslynx.daemon.service import Stop
+from warwick.observatory.focuslynx.daemon.main import EndRequest
 
-# A signal for each wait, at a moment of which nobody knows whether it is before, at or after the beginning of the
-# wait. Several thousand of them hit each gap that there is between looking and sleeping.
+# A signal for each wait, at a moment that may be before, at or after the beginning of the wait. Several thousand of
+# them hit each gap that there is between a look and a sleep.
 ROUNDS = '''
 import os
 import signal
 import sys
 import threading
-from warwick.observatory.focuslynx.daemon.service import Stop
+from warwick.observatory.focuslynx.daemon.main import EndRequest
 
 turn = threading.Semaphore(0)
+make_pipe = os.pipe
+ends = ()
+
+def pipe():
+    global ends
+    ends = make_pipe()
+    return ends
 
 def send():
     while True:
         turn.acquire()
         os.kill(os.getpid(), signal.SIGTERM)
 
+os.pipe = pipe
 threading.Thread(target=send, daemon=True).start()
 for n in range(4000):
-    stop = Stop()
-    stop.on_signals()
+    end = EndRequest()
+    end.on_signals()
     turn.release()
     for _ in range(n % 50):
         pass
-    if not stop.wait(20):
+    if not end.wait(20):
         sys.exit(f'the signal of round {n} was not heard')
-    for descriptor in (stop._read_end, stop._write_end):
+    for descriptor in ends:
         os.close(descriptor)
 print('all heard')
 '''
@@ -47,15 +55,15 @@ def test_a_signal_is_heard_whenever_it_comes() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, 'all heard\n', '')
 
 
-def test_a_thread_is_heard_too_and_not_before_it_speaks() -> None:
-    stop = Stop()
-    assert not stop.wait(0)
-    threading.Thread(target=stop.set).start()
-    assert stop.wait(20) and stop.wait()
+def test_a_request_of_a_thread_is_heard_and_not_before_it_is_made() -> None:
+    end = EndRequest()
+    assert not end.wait(0)
+    threading.Thread(target=end.set).start()
+    assert end.wait(20) and end.wait()
 
 
-def test_a_wish_can_be_uttered_without_end() -> None:
-    stop = Stop()
+def test_a_request_can_be_repeated_without_end() -> None:
+    end = EndRequest()
     for _ in range(70_000):
-        stop.set()
-    assert stop.wait(0)
+        end.set()
+    assert end.wait(0)

@@ -7,8 +7,6 @@ import os
 import re
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,29 +14,42 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import TOP, Daemon
+from tests.daemon.harness import Daemon
 from tests.daemon.test_pyro_object import SUCCEEDED
 from tests.simulator.harness import eventually
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.core.snapshot import FocuserSnapshot
-from warwick.observatory.focuslynx.daemon.systemd import Manager, in_words, supervise
+from warwick.observatory.focuslynx.daemon.systemd import ServiceManager, Watchdog, in_words
 
 IDLE = FocuserSnapshot(FocuserStatus.Idle, 0.0, temperature_c=21.68, current_steps=500, target_steps=500)
 
-# Accepts no client before a file is there
+# The sitecustomize of a daemon that accepts no client before a file exists
 LATE_SERVER = '''
 import os
+import socket
 import time
-from warwick.observatory.focuslynx.daemon.pyro_server import Server
 
-start = Server._accept
+accept = socket.socket.accept
 
 def accept_late(self):
     while not os.path.exists({gate!r}):
         time.sleep(0.01)
-    start(self)
+    return accept(self)
 
-Server._accept = accept_late
+socket.socket.accept = accept_late
+'''
+
+# The sitecustomize of a daemon that says on standard output when it calls a Pyro object
+ANNOUNCED_CALLS = '''
+import Pyro4
+
+make = Pyro4.Proxy.__init__
+
+def announce(self, *args, **options):
+    print('focusd calls', flush=True)
+    make(self, *args, **options)
+
+Pyro4.Proxy.__init__ = announce
 '''
 
 
@@ -125,16 +136,9 @@ def test_an_abstract_socket_is_told_too(notifying: Callable[..., Daemon]) -> Non
 
 
 def test_the_service_is_not_ready_before_its_object_has_answered(
-        listener: Listener, start: Callable[..., Daemon], tmp_path: Path) -> None:
-    daemon = start()
-    daemon.stop()
+        listener: Listener, notifying: Callable[..., Daemon], tmp_path: Path) -> None:
     gate = tmp_path / 'gate'
-    (tmp_path / 'sitecustomize.py').write_text(LATE_SERVER.format(gate=str(gate)))
-    with open(daemon.log_path, 'a') as log:
-        daemon.process = subprocess.Popen(
-            [sys.executable, str(TOP / 'focusd'), str(daemon.config)], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, env={**daemon.environment, 'NOTIFY_SOCKET': str(tmp_path / 'notify'),
-                                           'PYTHONPATH': f'{tmp_path}:{TOP}:{TOP / "common"}'})
+    daemon = notifying(shim=LATE_SERVER.format(gate=str(gate)))
     eventually(lambda: daemon.log.count('tested_focus_daemon does not answer yet') == 2)
     assert not listener.has_heard()
     gate.touch()
@@ -148,14 +152,14 @@ def test_a_state_that_stays_is_told_once(listener: Listener, notifying: Callable
         assert listener.hear() == {'WATCHDOG': '1'}
 
 
-def test_positions_are_not_told_at_every_look(listener: Listener, notifying: Callable[..., Daemon]) -> None:
+def test_positions_are_not_told_at_every_poll(listener: Listener, notifying: Callable[..., Daemon]) -> None:
     daemon = notifying(moving_loop_delay=0.02, idle_loop_delay=0.02)
     listener.hear_until('READY')
     assert daemon.call('initialize') == SUCCEEDED
     assert daemon.call('set_focus', 1, 10000) == SUCCEEDED
     listener.hear_until('STATUS', r'channel 1: idle at \+10000')
     words = [message['STATUS'] for message in listener.told]
-    assert len(words) <= 10, 'there were a hundred looks'
+    assert len(words) <= 10, 'there were a hundred polls'
 
 
 @pytest.mark.parametrize('own', [True, False], ids=['this process', 'another process'])
@@ -185,15 +189,18 @@ def test_the_watchdog_is_fed_only_while_all_threads_make_progress(stuck: str, li
     thread.start()
     progress: dict[str, Callable[[], float]] = {'link': time.monotonic, 'server': time.monotonic}
     progress[stuck] = lambda: since if hangs.is_set() else time.monotonic()
-    manager = Manager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '400000'})
-    count = [0]
+    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '400000'})
+    watchdog = Watchdog(manager, progress)
 
-    def channels() -> dict[int, FocuserSnapshot]:
-        """Something new each time, so that there is always something to tell."""
-        count[0] += 1
-        return {1: FocuserSnapshot(FocuserStatus.Idle, 0.0, current_steps=count[0])}
+    def supervise() -> None:
+        """With another status each time, so that there is always something to tell."""
+        count = 0
+        while not stop.wait(watchdog.interval_s):
+            count += 1
+            watchdog.report(f'status {count}')
+            watchdog.feed()
 
-    supervision = threading.Thread(target=supervise, args=(manager, stop.wait, lambda: True, channels, progress))
+    supervision = threading.Thread(target=supervise)
     supervision.start()
     try:
         for _ in range(3):
@@ -217,47 +224,69 @@ def test_the_watchdog_is_fed_only_while_all_threads_make_progress(stuck: str, li
         thread.join(20)
 
 
-def test_nothing_is_sent_and_nobody_is_called_without_a_service_manager() -> None:
-    stop = threading.Event()
-    stop.set()
-    called: list[str] = []
+def test_the_watchdog_is_not_fed_before_the_service_is_ready(listener: Listener, tmp_path: Path) -> None:
+    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '400000'})
+    watchdog = Watchdog(manager, {'link': time.monotonic})
+    watchdog.feed()
+    assert not listener.has_heard()
+    watchdog.report('good')
+    watchdog.feed()
+    assert [listener.hear(), listener.hear()] == [{'READY': '1', 'STATUS': 'good'}, {'WATCHDOG': '1'}]
 
-    def answers() -> bool:
-        called.append('answers')
-        return True
 
-    for name in ('', 'vsock:2:1234'):
-        manager = Manager({'NOTIFY_SOCKET': name, 'WATCHDOG_USEC': '1000000'})
-        assert not manager.listens and manager.watchdog_s is None
-        supervise(manager, stop.wait, answers, lambda: {}, {})
-    assert called == []
+def test_a_status_that_was_not_received_is_told_again(tmp_path: Path) -> None:
+    address = str(tmp_path / 'late')
+    watchdog = Watchdog(ServiceManager({'NOTIFY_SOCKET': address}), {})
+    watchdog.report('good')
+    listener = Listener(address)
+    watchdog.report('good')
+    assert listener.hear() == {'READY': '1', 'STATUS': 'good'}
+    listener.close()
+
+
+@pytest.mark.parametrize('name', ['', 'vsock:2:1234'])
+def test_there_is_no_service_manager_without_a_socket(name: str) -> None:
+    manager = ServiceManager({'NOTIFY_SOCKET': name, 'WATCHDOG_USEC': '1000000'})
+    assert not manager.listens and manager.watchdog_s is None
+
+
+@pytest.mark.parametrize('managed', [True, False])
+def test_the_daemon_calls_itself_only_for_a_service_manager(managed: bool, tmp_path: Path, listener: Listener,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('NOTIFY_SOCKET', str(tmp_path / 'notify') if managed else '')
+    daemon = Daemon(tmp_path, shim=ANNOUNCED_CALLS)
+    if managed:
+        listener.hear_until('READY')
+    assert daemon.stop() == 0
+    assert ('focusd calls' in daemon.log) is managed
+    assert listener.has_heard() is managed
 
 
 @pytest.mark.parametrize('value', ['', '0', 'soon', '-'])
 def test_a_watchdog_without_a_time_is_none(value: str) -> None:
-    assert Manager({'NOTIFY_SOCKET': '@x', 'WATCHDOG_USEC': value}).watchdog_s is None
+    assert ServiceManager({'NOTIFY_SOCKET': '@x', 'WATCHDOG_USEC': value}).watchdog_s is None
 
 
-def test_a_manager_that_cannot_be_told_is_complained_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    manager = Manager({'NOTIFY_SOCKET': str(tmp_path / 'nobody')})
+def test_a_manager_that_cannot_be_told_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'nobody')})
     assert not manager.tell({'READY': '1'})
     assert not manager.tell({'READY': '1'})
-    assert caplog.text.count('systemd cannot be told') == 1
+    assert caplog.text.count('cannot tell systemd') == 1
     with_listener = Listener(str(tmp_path / 'nobody'))
     assert manager.tell({'READY': '1'})
     assert with_listener.hear() == {'READY': '1'}
     with_listener.close()
 
 
-def test_a_manager_that_does_not_listen_keeps_nobody_waiting(listener: Listener, tmp_path: Path) -> None:
-    manager = Manager({'NOTIFY_SOCKET': str(tmp_path / 'notify')})
+def test_a_manager_that_does_not_listen_is_not_waited_for(listener: Listener, tmp_path: Path) -> None:
+    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify')})
     while manager.tell({'STATUS': 'x' * 1000}):
         pass
     assert not manager.tell({'STATUS': 'one more'})
 
 
 def test_a_value_cannot_smuggle_in_another_assignment(listener: Listener, tmp_path: Path) -> None:
-    assert Manager({'NOTIFY_SOCKET': str(tmp_path / 'notify')}).tell({'STATUS': 'one\nMAINPID=1'})
+    assert ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify')}).tell({'STATUS': 'one\nMAINPID=1'})
     assert listener.hear() == {'STATUS': 'one MAINPID=1'}
 
 

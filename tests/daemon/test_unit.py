@@ -106,7 +106,7 @@ def test_a_daemon_that_dies_or_hangs_is_restarted_and_one_that_only_waits_is_not
                    and service.show('ActiveState') == 'active')
         assert service.call('initialize') == SUCCEEDED
         assert service.call('report_status')['status_2'] == IDLE
-    for service, thread, where in ((stuck, 'link', 'link.py'), (deaf, 'server', 'server.py')):
+    for service, thread, where in ((stuck, 'link', 'hub_thread.py'), (deaf, 'server', 'pyro_server.py')):
         told = [text for priority, text in service.log() if priority == 2]
         assert told[0].startswith(f"the thread '{thread}' has made no progress for ")
         assert any(where in line for line in told), 'and where it hangs'

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line of focusd: run, or check a configuration, or say which version this is."""
+"""focusd: read the command line; then serve until a signal, or check a configuration, or print help or the version.
+
+What needs Pyro4, pyserial or the observatory's package common is imported by the functions that use it, so that
+`--help` and `--version` work without them, and so that the user is told what to install.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,29 @@ import argparse
 import logging
 import os
 import platform
+import select
+import signal
 import sys
-from typing import NoReturn
+import threading
+from functools import partial
+from typing import Any, NoReturn
 
 from .._version import SOFTWARE_VERSION
 from ..config import Config, ConfigError
 from ..missing_dependency import missing_dependency
-from .journal import LEVELS, StdoutHandler, is_journal
+from .log import LEVELS, ObservatoryLog, StdoutHandler, events, is_journal, log, log_event, send_event
+
+FINAL_HALT_LIMIT_S = 3.0
+"""How long the end of the process waits for moving focusers to be halted."""
+
+CALLS_LIMIT_S = 1.0
+"""How long it then waits for the callers of commands to get their answers."""
+
+LOG_LIMIT_S = 1.0
+"""How long it then waits for the last lines to reach the observatory log, and as long again for standard output."""
+
+SELF_CALL_LIMIT_S = 2.0
+"""How long the daemon's first call of its own Pyro object may take."""
 
 _EPILOG = """\
 CONFIG is a JSON file, usually in /etc/focusd. focusd runs until SIGTERM or SIGINT, which halt moving focusers.
@@ -23,33 +43,12 @@ Exit codes: 0 done; 1 the configuration or the system does not allow it; 2 wrong
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        _complain(self.prog, f'{" ".join(message.split())}; {self.prog} --help tells what is accepted')
+        _complain(self.prog, f'{" ".join(message.split())}; see {self.prog} --help')
         sys.exit(2)
 
 
-def main(arguments: list[str]) -> int:
-    """Do what the command line `arguments`, the program's name first, asks for; returns the exit code."""
-    program = os.path.basename(arguments[0])
-    parser = _parser(program)
-    options = parser.parse_args(arguments[1:])
-    if options.help:
-        return _say(program, parser.format_help())
-    if options.version:
-        return _say(program, f'{program} {SOFTWARE_VERSION}\n{_libraries()}\n')
-    if options.config is None:
-        parser.error('CONFIG is missing')
-    try:
-        if options.check:
-            return _say(program, _plan(options.config, _checked(options.config)))
-        return _run(program, options.config, LEVELS[options.log_level])
-    except ConfigError as error:
-        _complain(program, str(error))
-    except ImportError as error:
-        _complain(program, missing_dependency(error))
-    return 1
-
-
-def _parser(program: str) -> argparse.ArgumentParser:
+def make_parser(program: str) -> argparse.ArgumentParser:
+    """The parser of the command line; the manual page is made from it too."""
     parser = _Parser(prog=program, add_help=False, allow_abbrev=False, epilog=_EPILOG,
                      description='Drive the focusers of an Optec FocusLynx hub.',
                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,72 +62,29 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _run(program: str, path: str, level: int) -> int:
-    from .service import StartError, run
-
-    _occupy_standard_descriptors()
-    logging.basicConfig(handlers=[StdoutHandler(1)], level=level)
+def main(arguments: list[str]) -> int:
+    """Do what the command line `arguments`, the program's name first, asks for; returns the exit code."""
+    program = os.path.basename(arguments[0])
+    parser = make_parser(program)
+    options = parser.parse_args(arguments[1:])
+    if options.help:
+        return _print(program, parser.format_help())
+    if options.version:
+        return _print(program, f'{program} {SOFTWARE_VERSION}\n{_libraries()}\n')
+    if options.config is None:
+        parser.error('CONFIG is missing')
     try:
-        return run(Config(path))
-    except StartError as error:
+        if options.check:
+            return _print(program, _plan(options.config, _checked(options.config)))
+        return _run(program, options.config, LEVELS[options.log_level])
+    except ConfigError as error:
         _complain(program, str(error))
-        return 1
+    except ImportError as error:
+        _complain(program, missing_dependency(error))
+    return 1
 
 
-def _occupy_standard_descriptors() -> None:
-    """Where one of them is closed, what is opened next would take its number, and get the log: the hub, for example."""
-    while True:
-        descriptor = os.open(os.devnull, os.O_RDWR)
-        if descriptor > 2:
-            os.close(descriptor)
-            return
-
-
-def _checked(path: str) -> Config:
-    """The configuration, with a serial port that can be opened some day. Raises ConfigError."""
-    from .serial_port import check_address
-
-    config = Config(path)
-    try:
-        check_address(config.serial_port)
-    except ValueError as error:
-        raise ConfigError(f'{path}: serial_port: "{config.serial_port}": {error}') from None
-    return config
-
-
-def _plan(path: str, config: Config) -> str:
-    """What focusd would do with a configuration, for a person."""
-    lowest, highest = config.soft_step_limits
-    machines = [f'{name} ({address})' for name, address in zip(config.control_machines, config.control_ips)]
-    demands = (['a temperature probe'] if config.temperature_probe_required else []) \
-        + ([] if config.allow_hub_compensation else ['a hub that moves nothing by itself'])
-    rows = {
-        'serves': f'{config.daemon.name} at {config.daemon.host}, port {config.daemon.port}',
-        'controlled by': ', '.join(machines) or 'nobody',
-        'hub': f'{config.serial_port} at {config.serial_baud} baud, replies within {config.serial_timeout:g} s',
-        'connects': 'when it starts' if config.connect_on_start else 'when it is told to: focus init',
-        'looks': f'every {config.idle_loop_delay:g} s at rest, every {config.moving_loop_delay:g} s in motion',
-        'moves': f'from {lowest:+d} to {highest:+d} steps, within {config.move_timeout:g} s',
-        'zero': f'within {config.home_reset_timeout:g} s, homing within {config.home_timeout:g} s',
-        'insists on': ' and '.join(demands) or 'nothing',
-        'log': f'table {config.log_name} of the observatory log',
-    }
-    return f'{path}: good\n' + ''.join(f'{key + ":":15}{value}\n' for key, value in rows.items())
-
-
-def _libraries() -> str:
-    """What it runs on, for the report of a fault."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    def shown(name: str) -> str:
-        try:
-            return f'{name} {version(name)}'
-        except PackageNotFoundError:
-            return f'no {name}'
-    return ', '.join([f'Python {platform.python_version()}', *map(shown, ('Pyro4', 'pyserial', 'jsonschema'))])
-
-
-def _say(program: str, text: str) -> int:
+def _print(program: str, text: str) -> int:
     """Print text on standard output; returns the exit code."""
     try:
         with open(1, 'w', encoding='utf-8', errors='backslashreplace', closefd=False) as output:
@@ -140,8 +96,200 @@ def _say(program: str, text: str) -> int:
 
 
 def _complain(program: str, text: str) -> None:
-    """One line on standard error, which the journal takes for an error."""
+    """Print one line on standard error, with the priority of an error for the journal."""
     try:
         print(f'{"<3>" if is_journal(2) else ""}{program}: {text}', file=sys.stderr)
     except OSError:
-        pass   # nobody listens; the exit code tells
+        pass   # the reader is gone; the exit code remains
+
+
+def _libraries() -> str:
+    """The versions of Python and of the libraries, for the report of a fault."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def shown(name: str) -> str:
+        try:
+            return f'{name} {version(name)}'
+        except PackageNotFoundError:
+            return f'no {name}'
+    return ', '.join([f'Python {platform.python_version()}', *map(shown, ('Pyro4', 'pyserial', 'jsonschema'))])
+
+
+def _checked(path: str) -> Config:
+    """The configuration, with a serial port that can exist. Raises ConfigError."""
+    from .serial_port import check_address
+
+    config = Config(path)
+    try:
+        check_address(config.serial_port)
+    except ValueError as error:
+        raise ConfigError(f'{path}: serial_port: "{config.serial_port}": {error}') from None
+    return config
+
+
+def _plan(path: str, config: Config) -> str:
+    """What focusd would do with a configuration, for people."""
+    lowest, highest = config.soft_step_limits
+    machines = [f'{name} ({address})' for name, address in zip(config.control_machines, config.control_ips)]
+    required = (['a temperature probe'] if config.temperature_probe_required else []) \
+        + ([] if config.allow_hub_compensation else ['hub compensation switched off'])
+    rows = {
+        'serves': f'{config.daemon.name} at {config.daemon.host}, port {config.daemon.port}',
+        'controlled by': ', '.join(machines) or 'no machine',
+        'hub': f'{config.serial_port} at {config.serial_baud} baud, replies within {config.serial_timeout:g} s',
+        'connects': 'when it starts' if config.connect_on_start else 'on the command focus init',
+        'polls': f'every {config.idle_loop_delay:g} s at rest, every {config.moving_loop_delay:g} s in motion',
+        'moves': f'from {lowest:+d} to {highest:+d} steps, within {config.move_timeout:g} s',
+        'zero': f'within {config.home_reset_timeout:g} s, homing within {config.home_timeout:g} s',
+        'requires': ' and '.join(required) or 'nothing',
+        'log': f'table {config.log_name} of the observatory log',
+    }
+    return f'{path}: good\n' + ''.join(f'{key + ":":15}{value}\n' for key, value in rows.items())
+
+
+def _run(program: str, path: str, level: int) -> int:
+    from .pyro_server import StartError
+
+    _occupy_standard_descriptors()
+    config = Config(path)
+    output = StdoutHandler(1)
+    output.setLevel(level)
+    logging.getLogger().addHandler(output)
+    logging.getLogger().setLevel(level)
+    events.setLevel(logging.INFO)   # the observatory log gets all events, whatever standard output shows
+    output.start()
+    try:
+        return _serve(config)
+    except StartError as error:
+        _complain(program, str(error))
+        return 1
+    finally:
+        output.finish(LOG_LIMIT_S)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Open those of 0, 1 and 2 that are closed. Otherwise the hub could get such a number, and with it the log."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            return
+
+
+def _serve(config: Config) -> int:
+    """Serve until a signal ends the process; returns the exit code.
+
+    Raises StartError if the address or the serial port belongs to another daemon.
+    """
+    from warwick.observatory.common import log as observatory_log
+
+    from ..core.commands import Connect
+    from ..core.limits import Limits
+    from .hub_thread import HubThread
+    from .pyro_object import FocuserDaemon
+    from .pyro_server import Server, StartError
+    from .serial_port import claim_port, open_port
+    from .systemd import ServiceManager, Watchdog, in_words
+
+    try:
+        claim = claim_port(config.serial_port)
+    except OSError as error:
+        raise StartError(f'{config.serial_port} is in use by another focusd') from error
+    end = EndRequest()
+    gave_up = threading.Event()
+
+    def give_up() -> None:
+        gave_up.set()
+        end.set()
+
+    limits = Limits(
+        soft_step_limits=config.soft_step_limits,
+        idle_loop_delay_s=config.idle_loop_delay,
+        moving_loop_delay_s=config.moving_loop_delay,
+        serial_timeout_s=config.serial_timeout,
+        move_timeout_s=config.move_timeout,
+        home_reset_timeout_s=config.home_reset_timeout,
+        home_timeout_s=config.home_timeout,
+        temperature_probe_required=config.temperature_probe_required,
+        allow_hub_compensation=config.allow_hub_compensation)
+    hub = HubThread(limits, config.serial_port, partial(open_port, config.serial_port, config.serial_baud),
+                    log_event, give_up)
+    focusers = FocuserDaemon(hub, config.control_ips, limits)
+    server = Server(config.daemon.host, config.daemon.port, config.daemon.name, focusers, config.control_ips)
+    event_log = ObservatoryLog(partial(send_event, observatory_log, config.log_name))
+    events.addHandler(event_log)
+    event_log.start()
+    hub.start()
+    end.on_signals()
+    server.start()
+    events.info('%s serves at %s:%d, hub on %s', config.daemon.name, config.daemon.host, config.daemon.port,
+                config.serial_port)
+    if config.connect_on_start:
+        hub.submit(Connect())
+    manager = ServiceManager(os.environ)
+    if manager.listens:
+        watchdog = Watchdog(manager, {'link': lambda: hub.progress_at, 'server': lambda: server.progress_at})
+        ready, pause_s = False, 0.0
+        while not end.wait(pause_s):
+            pause_s = watchdog.interval_s
+            ready = ready or _answers(config.daemon)
+            if ready:
+                watchdog.report(in_words(hub.snapshot().channels))
+            watchdog.feed()
+        manager.tell({'STOPPING': '1', 'STATUS': 'ending: moving focusers are halted first'})
+    end.wait()
+    hub.close(FINAL_HALT_LIMIT_S)
+    server.close(CALLS_LIMIT_S)
+    events.info('%s ends', config.daemon.name)
+    event_log.finish(LOG_LIMIT_S)
+    if claim is not None:
+        claim.close()
+    return 1 if gave_up.is_set() else 0
+
+
+def _answers(entry: Any) -> bool:
+    """Whether the Pyro object of a daemon entry answers a call over the network."""
+    try:
+        with entry.connect(timeout=SELF_CALL_LIMIT_S) as proxy:
+            return bool(proxy.report_status())
+    except Exception as error:   # the package common is the observatory's own, and can raise anything
+        log.warning('%s does not answer yet: %s', entry.name, error)
+        return False
+
+
+class EndRequest:
+    """The request to end the process, which a signal or a thread can make at any moment.
+
+    An Event does not serve for that: its wait() can miss a signal that comes just before it begins, and its set() can
+    lock up in a signal handler. Here the interpreter writes a byte into a pipe for each signal, which no poll() misses.
+    """
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+        self._made = select.poll()
+        self._made.register(self._read_end, select.POLLIN)
+
+    def on_signals(self) -> None:
+        """Make the request at the first SIGTERM or SIGINT; the second one ends the process at once."""
+        received: list[int] = []
+
+        def handle(number: int, _frame: object) -> None:
+            if received:
+                os._exit(128 + number)
+            received.append(number)
+
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, handle)
+        signal.signal(signal.SIGINT, handle)
+
+    def set(self) -> None:
+        """Make the request."""
+        try:
+            os.write(self._write_end, b'.')
+        except BlockingIOError:
+            pass   # the pipe is full of requests
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the request, for so long at most; returns whether it was made."""
+        return bool(self._made.poll(None if seconds is None else seconds * 1000))

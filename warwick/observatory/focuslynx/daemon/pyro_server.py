@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door to the network: one object, served in Pyro4's wire format to friends and strangers alike.
+"""A bounded server for one object in Pyro4's wire format, on a network that is not trusted.
 
-Pyro4's own server trusts its network. It refuses a surplus client by reading from it, decompresses without bound,
-loads marshal data on a flag that the client sets, rebuilds classes, and explains failures with tracebacks; nearly every
-part of it would have to be overridden. So it serves nothing here: of Pyro4 there are the header, the messages and
-the serializer. The rest is short, because it has to do one thing only, a plain call of an exposed method.
+Pyro4's own daemon trusts its network: it decompresses without bound, rebuilds classes, answers failures with
+tracebacks, and some silent connections stop it. A subclass that mends this is possible; it needs private names of
+Pyro4, and bounds less. So this server takes the header, the messages and the serializer from Pyro4, and serves plain
+calls of exposed methods. Its rules:
 
-What it holds to:
-
-- A connection costs one thread and a few KiB, and there is a fixed number of places for them. The control machines
-  have places of their own, so that nobody else can keep a stop out.
-- When the places are taken, a newcomer gets that of the connection that has been idle longest, of those of the address
-  which has the most. A connection with a call under way keeps its place. If all have one, the newcomer is sent away.
-- Nobody is waited for: a client that says nothing has 2 s to introduce itself, a message that has begun has 2 s to
-  become complete, and who does not read replies is cut off. Between calls a client may be silent as long as it likes.
-- A request is at most 4 KiB, compressed or not, and nothing but a Python literal: no classes, no other serializer.
-- Annotations are skipped unread. Who a client is, the address of its socket says and nothing else.
-- What goes out is the result of a method, or one of the sentences in this file.
+- A connection costs one thread and a few KiB, and the number of connections is limited. The control machines have a
+  limit of their own, so that other clients cannot keep out a stop.
+- At the limit, a new client replaces a connection: of those of the address that has most connections, the one that has
+  been idle longest. A connection with a call under way is never replaced. If all have one, the new client is refused.
+- No client can make the server wait. A new client has 2 s for its introduction, and a message that has begun has 2 s to
+  become complete. A client that does not read its replies is disconnected. Between calls a client may be silent.
+- A request has at most 4 KiB, compressed or not, and is a Python literal: no classes, no other serializer.
+- Annotations are skipped unread. The address of its socket alone says who a client is.
+- A reply is the result of a method, or one of the sentences in this file.
 """
 
 from __future__ import annotations
@@ -36,20 +34,22 @@ import Pyro4
 from Pyro4 import message as wire
 from Pyro4.constants import DAEMON_NAME
 
-from .pyro_connection import PATIENCE_S, SERIALIZER, Connection, Refused, decode, plain_address
+from .log import RateLimit
+from .pyro_connection import MESSAGE_LIMIT_S, SERIALIZER, Connection, Refused, decode, plain_address
 
-PLACES = 64
-"""Connections at once: so many of control machines, and so many of all others together."""
+CONNECTION_LIMIT = 64
+"""Connections at once: so many from the control machines, and so many from all other addresses together."""
 
-COMPLAINT_INTERVAL_S = 60.0
-"""Clients that are turned away get one line in the log in this time; the line says how many there were."""
+CLIENT_LOG_INTERVAL_S = 60.0
+"""In this time, one line about clients is logged. Otherwise any client could fill the log."""
 
-HEARTBEAT_S = 1.0
+ACCEPT_LIMIT_S = 1.0
 """The thread that accepts clients wakes at least this often, so that an old `progress_at` means that it hangs."""
 
 _CALL_FLAGS = wire.FLAGS_COMPRESSED | wire.FLAGS_ONEWAY
 
-_log = logging.getLogger(__name__)
+_clients_log = logging.getLogger('focusd.clients')
+_clients_log.addFilter(RateLimit(CLIENT_LOG_INTERVAL_S))
 
 
 class StartError(Exception):
@@ -59,45 +59,44 @@ class StartError(Exception):
 class Server:
     """Serves the exposed methods of `target` as the Pyro object `object_id`, from `start` to `close`.
 
-    The methods run on a thread for each connection, with `Pyro4.current_context.client` and `client_sock_addr` set as
-    they are by Pyro4; an IPv4 client of an IPv6 socket appears with its IPv4 address. Raises StartError if the address
-    cannot be had.
+    Each connection has a thread, on which the methods run with `Pyro4.current_context.client` and `client_sock_addr`
+    set as Pyro4 does it. An IPv4 client of an IPv6 socket has its IPv4 address there. Raises StartError if the server
+    cannot listen at the address.
     """
 
     def __init__(self, host: str, port: int, object_id: str, target: object, control_ips: list[str]) -> None:
         self._object_id = object_id
         self._objects = {
             object_id: {name: getattr(target, name) for name in Pyro4.util.get_exposed_members(target)['methods']},
-            # what clients of Pyro4 ask the daemon itself
+            # The calls of Pyro4's clients to the daemon itself
             DAEMON_NAME: {'get_metadata': self._metadata, 'ping': lambda: None, 'registered': self._registered},
         }
         self._control_addresses = {plain_address(address) for address in control_ips}
-        self._control_places = ConnectionLimit(PLACES)
-        self._other_places = ConnectionLimit(PLACES)
-        self._complaints = _Complaints()
+        self._control_connections = ConnectionLimit(CONNECTION_LIMIT)
+        self._other_connections = ConnectionLimit(CONNECTION_LIMIT)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._accept, name='server', daemon=True)
         self._socket = _listen(host, port, object_id)
-        self._socket.settimeout(HEARTBEAT_S)
+        self._socket.settimeout(ACCEPT_LIMIT_S)
         self.progress_at = time.monotonic()   # when the thread was last ready for a client
 
     def start(self) -> None:
         """Accept clients from now on."""
-        # The parser warns of strange literals on standard error, where a client has nothing to write
+        # The parser warns of strange literals on standard error: a client could write there
         warnings.filterwarnings('ignore', category=SyntaxWarning, module='<unknown>')
         self._thread.start()
 
     def close(self, timeout_s: float) -> None:
-        """Accept no more clients and calls, give the calls under way `timeout_s` to be answered, and cut the rest."""
+        """Accept no more clients and calls, wait `timeout_s` for the calls under way, and end all connections."""
         deadline = time.monotonic() + timeout_s
         self._closing.set()
         try:
-            self._socket.shutdown(socket.SHUT_RDWR)   # ends the accept() under way, which close() alone does not
+            self._socket.shutdown(socket.SHUT_RDWR)   # ends an accept() under way; close() alone does not
         except OSError:
             pass   # not started
         self._socket.close()
-        for places in (self._control_places, self._other_places):
-            places.close(deadline - time.monotonic())
+        for connections in (self._control_connections, self._other_connections):
+            connections.close(deadline - time.monotonic())
 
     def _accept(self) -> None:
         while not self._closing.is_set():
@@ -107,55 +106,56 @@ class Server:
             except socket.timeout:
                 continue
             except OSError:
-                self._closing.wait(0.05)   # out of file descriptors, or a client that left already
+                self._closing.wait(0.05)   # no file descriptors are left, or the client has gone already
                 continue
             try:
                 self._receive(Connection(client, peer))
             except Exception:
-                self._complaints.note('a client could not be received', exc_info=True)
+                _clients_log.warning('a client could not be received', exc_info=True)
                 client.close()
 
     def _receive(self, connection: Connection) -> None:
-        """Give a newcomer a place and a thread, or send it away; without waiting for anything."""
+        """Give a new connection a thread, or refuse it; without waiting for anything."""
         controls = connection.address in self._control_addresses
-        places = self._control_places if controls else self._other_places
-        if not places.take(connection):
+        connections = self._control_connections if controls else self._other_connections
+        if not connections.admit(connection):
             connection.close()
-            self._complaints.note(f'{connection.address}: sent away: every place has a call under way')
+            _clients_log.warning('%s: refused: all %d connections have a call under way', connection.address,
+                                 CONNECTION_LIMIT)
             return
         try:
-            threading.Thread(target=self._serve, args=(connection, places), name=f'client {connection.address}',
+            threading.Thread(target=self._serve, args=(connection, connections), name=f'client {connection.address}',
                              daemon=True).start()
         except BaseException:
-            places.leave(connection)
+            connections.remove(connection)
             raise
 
-    def _serve(self, connection: Connection, places: ConnectionLimit) -> None:
+    def _serve(self, connection: Connection, connections: ConnectionLimit) -> None:
         context = Pyro4.current_context   # of this thread
         context.client, context.client_sock_addr = connection, connection.peer
         try:
-            self._greet(connection, places)
+            self._greet(connection, connections)
             while True:
-                self._answer(connection, places)
+                self._answer(connection, connections)
         except Refused as refusal:
-            self._complaints.note(f'{connection.address}: refused: {refusal}')
+            _clients_log.warning('%s: refused: %s', connection.address, refusal)
         except OSError:
-            pass   # the client has gone, or lost its place
+            pass   # the client has gone, or its connection was replaced
         except Exception:
-            self._complaints.note(f'{connection.address}: unforeseen failure', exc_info=True)
+            _clients_log.warning('%s: unforeseen failure', connection.address, exc_info=True)
         finally:
-            places.leave(connection)
+            connections.remove(connection)
             connection.close()
 
-    def _greet(self, connection: Connection, places: ConnectionLimit) -> None:
-        """The handshake of Pyro4. Raises Refused, after telling the client, if it cannot be served."""
-        message = connection.receive(time.monotonic() + PATIENCE_S)
+    def _greet(self, connection: Connection, connections: ConnectionLimit) -> None:
+        """The handshake of Pyro4. Raises Refused, after telling the client, if the client cannot be served."""
+        message = connection.receive(time.monotonic() + MESSAGE_LIMIT_S)
         if message.type != wire.MSG_CONNECT:
             raise Refused(f'a message of type {message.type} instead of an introduction')
         wants_metadata = message.flags & wire.FLAGS_META_ON_CONNECT
         greeting: Any = 'hello'
         try:
-            with places.decoding:
+            with connections.decoding:
                 payload = decode(message)
             if not isinstance(payload, dict):
                 raise Refused('an introduction without content')
@@ -166,7 +166,7 @@ class Server:
             raise
         connection.send(wire.MSG_CONNECTOK, wants_metadata, message.seq, SERIALIZER.dumps(greeting))
 
-    def _answer(self, connection: Connection, places: ConnectionLimit) -> None:
+    def _answer(self, connection: Connection, connections: ConnectionLimit) -> None:
         """Wait for one message and answer it."""
         message = connection.receive()
         if message.type == wire.MSG_PING:
@@ -174,23 +174,23 @@ class Server:
             return
         if message.type != wire.MSG_INVOKE:
             raise Refused(f'a message of type {message.type} instead of a call')
-        with places.busy(connection):
-            flags, reply = self._outcome(message, connection, places)
+        with connections.call(connection):
+            flags, reply = self._outcome(message, connection, connections)
             if not message.flags & wire.FLAGS_ONEWAY:
                 connection.send(wire.MSG_RESULT, flags, message.seq, reply)
 
-    def _outcome(self, message: Any, connection: Connection, places: ConnectionLimit) -> tuple[int, bytes]:
-        """Flags and payload of the reply to a call: a result, or an exception that tells no secrets."""
+    def _outcome(self, message: Any, connection: Connection, connections: ConnectionLimit) -> tuple[int, bytes]:
+        """Flags and payload of the reply to a call: a result, or an exception without details."""
         failure = 'the call failed'
         try:
-            with places.decoding:
+            with connections.decoding:
                 method, args, kwargs = self._request(message)
             return 0, SERIALIZER.dumps(method(*args, **kwargs))
         except Refused as refusal:
             failure = str(refusal)
-            self._complaints.note(f'{connection.address}: refused: {refusal}')
+            _clients_log.warning('%s: refused: %s', connection.address, refusal)
         except Exception:
-            self._complaints.note(f'{connection.address}: a call failed', exc_info=True)
+            _clients_log.warning('%s: a call failed', connection.address, exc_info=True)
         return wire.FLAGS_EXCEPTION, SERIALIZER.dumps(Pyro4.errors.PyroError(failure))
 
     def _request(self, message: Any) -> tuple[Callable[..., Any], Any, dict[str, Any]]:
@@ -199,11 +199,11 @@ class Server:
             raise Refused('only plain calls are accepted, no batches and no blobs')
         call = decode(message)
         if not (isinstance(call, (tuple, list)) and len(call) == 4):
-            raise Refused('a payload that is no call')
+            raise Refused('the payload is not a call')
         object_id, name, args, kwargs = call
         if not (isinstance(object_id, str) and isinstance(name, str) and isinstance(args, (tuple, list))
                 and isinstance(kwargs, dict) and all(isinstance(key, str) for key in kwargs)):
-            raise Refused('a payload that is no call')
+            raise Refused('the payload is not a call')
         if object_id not in self._objects:
             raise Refused('unknown object')
         method = self._objects[object_id].get(name)
@@ -212,7 +212,7 @@ class Server:
         return method, args, kwargs
 
     def _metadata(self, object_id: object = None, as_lists: bool = True) -> dict[str, list[str]]:
-        """What a proxy wants to know of an object before it calls it. Raises Refused for an object unknown here."""
+        """What a proxy asks about an object before it calls it. Raises Refused if the object is unknown."""
         if not isinstance(object_id, str) or object_id not in self._objects:
             raise Refused('unknown object')
         return {'methods': sorted(self._objects[object_id]), 'oneway': [], 'attrs': []}
@@ -222,37 +222,37 @@ class Server:
 
 
 class ConnectionLimit:
-    """A fixed number of connections, and the rule by which one has to make room for another."""
+    """The open connections of a group of clients, at most `number` of them. Decides which one a new one replaces."""
 
     def __init__(self, number: int) -> None:
         self.decoding = threading.Lock()
         """Held while a request is decoded, which takes some 500 times its size: one at a time bounds the memory."""
         self._number = number
-        self._taken: set[Connection] = set()
+        self._open: set[Connection] = set()
         self._closed = False
         self._changed = threading.Condition()
 
-    def take(self, newcomer: Connection) -> bool:
-        """Find a place for a connection; False if there is none."""
+    def admit(self, newcomer: Connection) -> bool:
+        """Add a connection, and end an idle one if it has to be replaced; False if there is none to replace."""
         with self._changed:
             if self._closed:
                 return False
-            if len(self._taken) >= self._number:
-                idle = [connection for connection in self._taken if not connection.busy]
+            if len(self._open) >= self._number:
+                idle = [connection for connection in self._open if not connection.busy]
                 if not idle:
                     return False
-                crowd = Counter(connection.address for connection in (newcomer, *self._taken))
-                victim = min(idle, key=lambda connection: (-crowd[connection.address], connection.idle_since))
-                self._taken.remove(victim)
-                victim.cut()
-            self._taken.add(newcomer)
+                count = Counter(connection.address for connection in (newcomer, *self._open))
+                replaced = min(idle, key=lambda connection: (-count[connection.address], connection.idle_since))
+                self._open.remove(replaced)
+                replaced.cut()
+            self._open.add(newcomer)
             return True
 
     @contextmanager
-    def busy(self, connection: Connection) -> Iterator[None]:
-        """The time of a call, in which a connection keeps its place; raises OSError if it has lost it already."""
+    def call(self, connection: Connection) -> Iterator[None]:
+        """The time of a call, in which a connection is not replaced; raises OSError if it was replaced already."""
         with self._changed:
-            if connection not in self._taken:
+            if connection not in self._open:
                 raise ConnectionAbortedError
             connection.busy = True
         try:
@@ -264,43 +264,22 @@ class ConnectionLimit:
                 if self._closed:
                     connection.cut()
 
-    def leave(self, connection: Connection) -> None:
-        """Give the place back, if the connection still has it."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection, if it was not replaced already."""
         with self._changed:
-            self._taken.discard(connection)
+            self._open.discard(connection)
             self._changed.notify_all()
 
     def close(self, timeout_s: float) -> None:
-        """No places from now on. Connections end when their call has been answered, or at the end of this time."""
+        """Admit no more connections. End each when its call has been answered, and all after `timeout_s`."""
         with self._changed:
             self._closed = True
-            for connection in [each for each in self._taken if not each.busy]:
-                self._taken.remove(connection)
+            for connection in [each for each in self._open if not each.busy]:
+                self._open.remove(connection)
                 connection.cut()
-            self._changed.wait_for(lambda: not self._taken, timeout_s)
-            for connection in self._taken:
+            self._changed.wait_for(lambda: not self._open, timeout_s)
+            for connection in self._open:
                 connection.cut()
-
-
-class _Complaints:
-    """The log's share of what goes on at the door: whoever knocks cannot fill the journal."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._unsaid = 0
-        self._quiet_until = 0.0
-
-    def note(self, text: str, exc_info: bool = False) -> None:
-        """Log a line, unless there was one lately: then it is counted, and the next line tells."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._quiet_until:
-                self._unsaid += 1
-                return
-            self._quiet_until = now + COMPLAINT_INTERVAL_S
-            unsaid, self._unsaid = self._unsaid, 0
-        since = f' (and {unsaid} more complaints since the last one told)' if unsaid else ''
-        _log.warning('%s%s', text, since, exc_info=exc_info)
 
 
 def _listen(host: str, port: int, name: str) -> socket.socket:
