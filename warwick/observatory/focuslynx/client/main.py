@@ -21,7 +21,7 @@ from .commands import COMMANDS, Command
 CONFIG_DIRECTORY = '/etc/focusd'
 WRONG_ARGUMENTS = 255
 
-_HELP = ('help', '-h', '--help')
+_HELP_OPTIONS = ('-h', '--help')
 
 
 def main(argv: list[str], program: str) -> int:
@@ -57,16 +57,16 @@ def main(argv: list[str], program: str) -> int:
 
 def _run(argv: list[str], program: str) -> tuple[Outcome, Callable[[], str] | None]:
     """The outcome of a command line and, for a failure of the daemon's, what finds out what to do about it."""
-    if not argv or argv[0] in _HELP:
+    if not argv or argv[0] in ('help', *_HELP_OPTIONS):
         return _help(argv[1:], program), None
 
     command = _command(argv[0])
     if command is None:
         return _unknown(argv[0], program), None
+    if any(word in _HELP_OPTIONS for word in argv[1:]):  # whatever else it could mean, such as a nickname
+        return _help([command.name], program), None
     values = command.parsed(argv[1:])
     if values is None:
-        if any(word in ('-h', '--help') for word in argv[1:]):
-            return _help([command.name], program), None
         return Outcome(WRONG_ARGUMENTS, f'usage: {program} {command.synopsis}'), None
 
     from ..config import ConfigError, daemon_of
@@ -107,7 +107,7 @@ def _unknown(name: str, program: str) -> Outcome:
 
 def _help(words: list[str], program: str) -> Outcome:
     from .help import explained, usage
-    if not words or words[0] in _HELP:
+    if not words or words[0] in ('help', *_HELP_OPTIONS):
         return Outcome(0, usage(program))
     command = _command(words[0])
     return _unknown(words[0], program) if command is None else Outcome(0, explained(command, program))
