@@ -186,11 +186,11 @@ def test_a_move_may_take_longer_than_the_timeout_of_the_entry(daemon: Daemon, cl
 
 
 def impatient(client: Client, *arguments: str) -> list[str]:
-    """The command line of a client that looks at a move ten times per second, and gives up after half a second."""
+    """The command line of a client that asks for the status ten times per second, and gives up after half a second."""
     python, script = client.command()
     client.environment['PYTHONPATH'] += ':' + str(Path(script).parent)
-    code = ('import sys; from warwick.observatory.focuslynx.client import main, move; move._GIVE_UP_AFTER_S = 0.5; '
-            'move._QUIET_INTERVAL_S = 0.1; sys.exit(main.main(sys.argv[1:], "focus"))')
+    code = ('import sys; from warwick.observatory.focuslynx.client import main, move; move.LOST_AFTER_S = 0.5; '
+            'move.QUIET_INTERVAL_S = 0.1; sys.exit(main.main(sys.argv[1:], "focus"))')
     return [python, '-c', code, *arguments]
 
 

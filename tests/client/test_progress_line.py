@@ -12,7 +12,7 @@ import pexpect
 import pytest
 
 from tests.client.screen import Screen
-from warwick.observatory.focuslynx.client.progress_line import LiveLine
+from warwick.observatory.focuslynx.client.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from tests.client.conftest import Client, Daemon
@@ -74,7 +74,7 @@ def watched(position: Callable[[float], float], rhythm_s: float, seconds: float)
     """What a line shows of a motion to +10000 steps that the daemon looks at in a rhythm, and the client ten times a
     second: speed and seconds left, by the time since the motion began."""
     stream, shown = StringIO(), {}
-    line = LiveLine(stream, 1, 0.0)
+    line = ProgressLine(stream, 1, 0.0)
     for tenths in range(round(seconds * 10)):
         now = tenths / 10 + 0.03
         looked_at = max(0.0, (now - 0.7) // rhythm_s * rhythm_s)
@@ -282,6 +282,6 @@ def test_a_terminal_that_goes_away_does_not_end_the_move(
         def write(self, text: str) -> int:
             raise OSError(5, 'Input/output error')
 
-    line = LiveLine(Gone(), 1, 0.0)
+    line = ProgressLine(Gone(), 1, 0.0)
     line.show(state, False, 0.1)
     line.clear()

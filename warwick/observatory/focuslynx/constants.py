@@ -84,3 +84,8 @@ class FocuserStatus:
             return text
         from warwick.observatory.common import TFmt
         return TFmt.Bold + (getattr(TFmt, colour) if colour else '') + text + TFmt.Clear
+
+
+def is_usable(status: object) -> bool:
+    """Whether a channel in this FocuserStatus has a position and can be moved."""
+    return status in (FocuserStatus.Idle, FocuserStatus.Moving)
