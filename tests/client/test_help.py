@@ -24,7 +24,7 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize('command', COMMANDS, ids=NAMES)
-def test_the_help_of_a_command_has_synopsis_description_examples_and_exit_codes(
+def test_the_help_of_a_command_has_all_its_parts(
     capsys: pytest.CaptureFixture[str], command: Command
 ) -> None:
     status, text = printed(capsys, command.name, '--help')
@@ -99,7 +99,7 @@ def test_arguments_are_read_by_the_table(words: list[str], values: object) -> No
 @pytest.mark.parametrize('option', ['-h', '--help'])
 @pytest.mark.parametrize('words', [(), ('1',), ('1', 'nickname'), ('1', 'nickname', 'North'), ('--yes', '1', 'reset'),
                                    ('nonsense',)], ids=str)
-def test_help_goes_before_every_other_meaning_of_the_arguments(
+def test_help_goes_before_every_other_meaning_of_the_words(
     client: Client, daemon: Daemon, words: tuple[str, ...], option: str
 ) -> None:
     completed = client.run('configure', *words, option, FOCUSD_CONFIG_PATH='/nonexistent')

@@ -177,7 +177,7 @@ def test_a_missing_jsonschema_is_named_where_it_is_needed(
     assert completed.stderr.count('\n') == 1
 
 
-def test_a_missing_package_of_somebody_else_is_repeated_on_one_line(
+def test_a_missing_foreign_package_is_reported_on_one_line(
     client: Client, daemon: Daemon, foreign: Callable[[int], str]
 ) -> None:
     directory = foreign(daemon.port)
@@ -188,7 +188,7 @@ def test_a_missing_package_of_somebody_else_is_repeated_on_one_line(
     assert completed.stderr == "error: a Python package cannot be loaded: No module named 'astrolabe'\n"
 
 
-def test_a_common_without_the_names_that_we_use_is_reported_on_one_line(
+def test_a_common_without_our_names_is_reported_on_one_line(
     client: Client, daemon: Daemon, foreign: Callable[[int], str]
 ) -> None:
     directory = foreign(daemon.port)

@@ -91,7 +91,7 @@ def test_every_command_refuses_a_wrong_configuration(
     assert complaint(capsys, *command) == f'error: {path}: move_timeout: -1: must be greater than 0'
 
 
-def test_a_wrong_configuration_in_a_real_process_gives_one_line_and_exit_1(
+def test_a_wrong_configuration_gives_one_line_and_exit_1(
     client: Client, settings: dict[str, Any]
 ) -> None:
     client.config.write_text(json.dumps(dict(settings, serial_baud='fast')))
