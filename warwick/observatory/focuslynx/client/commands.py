@@ -47,7 +47,7 @@ class Command(NamedTuple):
     `details` are paragraphs of plain text, separated by empty lines. `examples` are pairs: the words after the name of
     the program, and what they do. `statuses` are the failures with which the command can exit, as CommandStatus. `run`
     is `module:function` within this package, and is loaded only when the command is run. The function takes the
-    `api.Focusd`, the arguments and the options, and returns an `Outcome`.
+    `api.Focusd`, the arguments and the options, and returns an `Outcome` or raises `api.NoAnswer`.
     """
 
     group: str

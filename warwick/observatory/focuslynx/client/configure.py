@@ -7,7 +7,7 @@ import sys
 import textwrap
 from typing import Any
 
-from ..constants import NO_COMMUNICATION, CommandStatus, FocuserStatus
+from ..constants import CommandStatus, FocuserStatus
 from ..hub_settings import SETTINGS, HubSetting, Value, find, shown
 from ..text import printable
 from .api import EXTRA_REPORT_LIMIT_S, Focusd, NoAnswer
@@ -74,11 +74,8 @@ def _told(channel: int, setting: HubSetting, before: Any, wanted: Value) -> str:
 
 
 def _listed(focusd: Focusd, channel: int) -> Outcome:
-    try:
-        with interruptible():
-            told = channel_of(focusd.hub_info(), channel)
-    except NoAnswer:
-        return Outcome.of(NO_COMMUNICATION)
+    with interruptible():
+        told = channel_of(focusd.hub_info(), channel)
     present = settings_of(told)
     values = {key: '' if key == 'reset' else words(present.get(key)) for key in SETTINGS}
     widths = max(map(len, SETTINGS)), max(map(len, values.values()))

@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from ..constants import CHANNELS, NO_COMMUNICATION, FocuserStatus
+from ..constants import CHANNELS, FocuserStatus
 from ..hub_settings import SLOTS
 from ..text import printable
-from .api import Focusd, NoAnswer
+from .api import Focusd
 from .commands import Outcome
 from .events import interruptible
 from .status import sentence
@@ -21,11 +21,8 @@ _TERM_WIDTH = 21
 
 
 def info(focusd: Focusd, json: bool = False) -> Outcome:
-    try:
-        with interruptible():
-            told = focusd.hub_info()
-    except NoAnswer:
-        return Outcome.of(NO_COMMUNICATION)
+    with interruptible():
+        told = focusd.hub_info()
     if json:
         from json import dumps
         return Outcome(0, dumps(told))

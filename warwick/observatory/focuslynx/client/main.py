@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from ..constants import TERMINATED_BY_USER, CommandStatus
-from .api import Focusd
+from ..constants import NO_COMMUNICATION, TERMINATED_BY_USER, CommandStatus
+from .api import Focusd, NoAnswer
 from .commands import CHANNEL, COMMANDS, Command, Outcome
 from .terminal import print_to
 
@@ -85,7 +85,10 @@ def _run(argv: list[str], program: str) -> tuple[Outcome, Callable[[], str] | No
     arguments, options = values
     with interruptible():
         pass  # a Ctrl-C that came while packages were loaded ends the client here, before it calls the daemon
-    outcome = run(focusd, *arguments, **options)
+    try:
+        outcome = run(focusd, *arguments, **options)
+    except NoAnswer:
+        outcome = Outcome.of(NO_COMMUNICATION)
     if outcome.status == CommandStatus.Succeeded or outcome.stderr:
         return outcome, None
 

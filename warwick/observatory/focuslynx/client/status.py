@@ -7,9 +7,9 @@ import sys
 import time
 from typing import Any
 
-from ..constants import CHANNELS, NO_COMMUNICATION, FocuserStatus, is_usable
+from ..constants import CHANNELS, FocuserStatus, is_usable
 from ..text import one_line, printable
-from .api import Focusd, NoAnswer
+from .api import Focusd
 from .commands import Outcome
 from .events import interruptible
 from .terminal import is_lively
@@ -19,22 +19,17 @@ OLD_S = 10
 
 
 def status(focusd: Focusd) -> Outcome:
-    state = _report(focusd)
-    return Outcome.of(NO_COMMUNICATION) if state is None else Outcome(0, _text(state))
+    return Outcome(0, _text(_report(focusd)))
 
 
 def json_line(focusd: Focusd) -> Outcome:
     import json
-    state = _report(focusd)
-    return Outcome.of(NO_COMMUNICATION) if state is None else Outcome(0, json.dumps(state))
+    return Outcome(0, json.dumps(_report(focusd)))
 
 
-def _report(focusd: Focusd) -> dict[str, Any] | None:
-    try:
-        with interruptible():
-            return focusd.report()
-    except NoAnswer:
-        return None
+def _report(focusd: Focusd) -> dict[str, Any]:
+    with interruptible():
+        return focusd.report()
 
 
 def _text(state: dict[str, Any]) -> str:
