@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Written by completion/generate.py from the table of commands.
 
-function __focus_at --description 'whether so many words stand before, of this command, and the last is one of these'
+function __focus_at --description 'whether a command has so many words, and the last of them is in a list'
     set -l words (string match --invert -- '--*' (commandline -opc))
     test (count $words) -eq (math $argv[1] + 1); and begin
         test (count $argv) -eq 1; or test "$words[2]" = $argv[2]
@@ -11,22 +11,22 @@ function __focus_at --description 'whether so many words stand before, of this c
     end
 end
 
-function __focus_in --description 'whether an option of one of these commands is being typed'
+function __focus_in --description 'whether the present word is an option of one of these commands'
     set -l words (commandline -opc)
     string match --quiet -- '--*' (commandline -ct); and test (count $words) -gt 1; and contains -- $words[2] $argv
 end
 
 complete -c focus -f
-complete -c focus -n '__focus_at 0' -a set -d 'move to a position, and wait until it is reached'
-complete -c focus -n '__focus_at 0' -a offset -d 'move by so many steps, up or down, and wait'
-complete -c focus -n '__focus_at 0' -a center -d 'move to step 0, and wait'
-complete -c focus -n '__focus_at 0' -a stop -d 'stop moving'
+complete -c focus -n '__focus_at 0' -a set -d 'move to a position and wait until it is reached'
+complete -c focus -n '__focus_at 0' -a offset -d 'move by a number of steps, up or down, and wait'
+complete -c focus -n '__focus_at 0' -a center -d 'move to step 0 and wait'
+complete -c focus -n '__focus_at 0' -a stop -d 'stop the motor'
 complete -c focus -n '__focus_at 0' -a status -d 'show the state of both channels'
-complete -c focus -n '__focus_at 0' -a json -d 'print the same as one line of JSON'
-complete -c focus -n '__focus_at 0' -a info -d 'show the hub, both channels, and their settings'
-complete -c focus -n '__focus_at 0' -a watch -d 'show both channels live, until Ctrl-C'
+complete -c focus -n '__focus_at 0' -a json -d 'print the state as one line of JSON'
+complete -c focus -n '__focus_at 0' -a info -d 'show the hub, both channels and their settings'
+complete -c focus -n '__focus_at 0' -a watch -d 'show both channels live until Ctrl-C'
 complete -c focus -n '__focus_at 0' -a zero -d 'make the present position step 0'
-complete -c focus -n '__focus_at 0' -a home -d 'seek the home switch, and return'
+complete -c focus -n '__focus_at 0' -a home -d 'move to the home switch and back'
 complete -c focus -n '__focus_at 0' -a configure -d 'list or change settings of the hub'
 complete -c focus -n '__focus_at 0' -a init -d 'connect the daemon to the hub'
 complete -c focus -n '__focus_at 0' -a kill -d 'disconnect the daemon from the hub'

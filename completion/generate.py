@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write the completions for bash, zsh and fish from the client's table of commands: `python completion/generate.py`.
 
-They are plain scripts that hold all they offer, so that Tab starts no program and asks no daemon.
+The scripts contain all that they offer, so Tab starts no program and calls no daemon.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _NOTE = '# SPDX-License-Identifier: GPL-3.0-or-later\n# Written by completion/ge
 
 
 def offers() -> dict[tuple[str, int, str], tuple[str, ...]]:
-    """What can stand at an argument of a command, where that is a choice: by command, place from 1, and word before.
+    """The choices for arguments, by command, place of the argument (from 1) and word before it.
 
-    The word before is `*` where it does not matter.
+    The word before is `*` if it does not matter.
     """
     found: dict[tuple[str, int, str], tuple[str, ...]] = {}
     for command in COMMANDS:
@@ -40,7 +40,7 @@ def offers() -> dict[tuple[str, int, str], tuple[str, ...]]:
 
 
 def options() -> dict[str, tuple[str, ...]]:
-    """The options of each command; every one explains itself."""
+    """The options of each command. All of them have --help."""
     return {command.name: (*command.options, '--help') for command in COMMANDS}
 
 
@@ -125,7 +125,7 @@ fi
 
 
 def _befores() -> dict[tuple[str, int, tuple[str, ...]], list[str]]:
-    """The words before that lead to the same offer; none where they do not matter."""
+    """The words before an argument, by command, place and choices; an empty list if they do not matter."""
     found: dict[tuple[str, int, tuple[str, ...]], list[str]] = {}
     for (name, place, before), words in offers().items():
         found.setdefault((name, place, words), []).extend([] if before == '*' else [before])
@@ -141,7 +141,7 @@ def fish() -> str:
               for words, keys in _grouped(options()).items() for option in words]
     return f'''# fish completion for focus
 {_NOTE}
-function __focus_at --description 'whether so many words stand before, of this command, and the last is one of these'
+function __focus_at --description 'whether a command has so many words, and the last of them is in a list'
     set -l words (string match --invert -- '--*' (commandline -opc))
     test (count $words) -eq (math $argv[1] + 1); and begin
         test (count $argv) -eq 1; or test "$words[2]" = $argv[2]
@@ -150,7 +150,7 @@ function __focus_at --description 'whether so many words stand before, of this c
     end
 end
 
-function __focus_in --description 'whether an option of one of these commands is being typed'
+function __focus_in --description 'whether the present word is an option of one of these commands'
     set -l words (commandline -opc)
     string match --quiet -- '--*' (commandline -ct); and test (count $words) -gt 1; and contains -- $words[2] $argv
 end

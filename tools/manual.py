@@ -32,22 +32,22 @@ from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS, HubSetting 
 FOCUS = {
     'DESCRIPTION': [
         '`focus` shows and moves the telescope focusers of an Optec FocusLynx hub. It asks `focusd`, which owns the '
-        'hub, over the network, and may be used on every machine that `control_machines` of the configuration names; '
-        'the commands that only show something, on every machine.',
-        'Positions are signed steps around step 0, the middle of the range of the hub. A command that succeeds prints '
-        'nothing but what it was asked for. One that fails prints its reason and exits with the number of that reason.',
+        'hub, over the network. Commands that change something are accepted from the machines in `control_machines` of '
+        'the configuration; commands that only show something, from every machine.',
+        'Positions are signed steps; step 0 is the middle of the range of the hub. A command that succeeds prints only '
+        'what it was asked for. A command that fails prints the reason and exits with the number of that reason.',
         'Without a command, `focus` lists the commands; `focus` <command> `--help` explains one of them.',
     ],
     'ENVIRONMENT': {
         'FOCUSD_CONFIG_PATH': 'The configuration file of the daemon. If it is not set, the only `*.json` in '
                               '`/etc/focusd` is taken.',
-        'NO_COLOR': 'If it is not empty, there are no colours, and no live line during a move.',
+        'NO_COLOR': 'If it is not empty, there are no colours, and there is no live line during a move.',
         'OBSERVATORY_SITE': 'The site file, which registers the machines and daemons of an observatory; '
                             '`/etc/observatory/site.json` if it is not set.',
-        'TERM': 'If it is `dumb`, there are no colours, and no live line during a move.',
+        'TERM': 'If it is `dumb`, there are no colours, and there is no live line during a move.',
     },
     'FILES': {
-        '/etc/focusd/*.json': 'The configuration of the daemon, which tells where that is; see `focusd.json`(5).',
+        '/etc/focusd/*.json': 'The configuration of the daemon, with the address of the daemon; see `focusd.json`(5).',
         '/etc/observatory/site.json': 'Machines and daemons of an observatory other than those at Warwick.',
     },
     'SEE ALSO': '`focusd.json`(5), `focusd`(8)',
@@ -185,7 +185,7 @@ def manual_of_focus() -> str:
         body += listed((synopsis(c.name, c.synopsis[len(c.name):].strip()), _explained(c))
                        for c in COMMANDS if c.group == group)
     body.append('.SH SETTINGS')
-    body += wrapped('These are the settings of `focus configure`. The hub keeps them, over a power cut too.')
+    body += wrapped('These are the settings of `focus configure`. The hub stores them; they survive a power cut.')
     body += listed((synopsis(key), _of_setting(setting)) for key, setting in HUB_SETTINGS.items())
     body.append('.SH EXIT STATUS')
     codes: dict[int, list[str]] = {}

@@ -16,6 +16,8 @@ import pexpect
 import Pyro4
 import pytest
 
+from tests.client.hub_info import HUB
+
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 OBJECT_ID = 'scripted_focus_daemon'
@@ -88,14 +90,14 @@ class Daemon:
         self.control._pyroTimeout = 30
 
     def freeze(self) -> None:
-        """Neither answer any more nor close a connection, as a machine that lost its power."""
+        """Stop answering without closing a connection, as a machine does that loses its power."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
-        """End, and begin anew at the same address, with nothing of the script left."""
+        """End, and start again at the same address, without the script."""
         self.close()
         self._start(self.port)
 
@@ -123,6 +125,13 @@ def client(daemon: Daemon, tmp_path: Path) -> Client:
 def state() -> dict[str, Any]:
     """A status to change, as the scripted daemon reports it by default."""
     return dict(STATE)
+
+
+@pytest.fixture
+def hub(daemon: Daemon) -> dict[str, Any]:
+    """What the daemon tells of the hub."""
+    daemon.control.answer('hub_info', HUB)
+    return HUB
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def result(completed: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize('arguments', CALLS, ids=' '.join)
-def test_a_command_calls_its_method_once_and_prints_nothing_on_success(
+def test_a_command_calls_its_method_once_and_prints_nothing(
     client: Client, daemon: Daemon, arguments: tuple[str, ...]
 ) -> None:
     assert result(client.run(*arguments)) == (0, '', '')
@@ -70,7 +70,7 @@ def test_a_command_calls_its_method_once_and_prints_nothing_on_success(
 
 @pytest.mark.parametrize('status', MESSAGES)
 @pytest.mark.parametrize('arguments', CALLS, ids=' '.join)
-def test_the_exit_code_is_the_status_and_its_message_is_on_standard_output(
+def test_the_exit_code_is_the_status_with_its_message_printed(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], status: int
 ) -> None:
     daemon.control.answer(CALLS[arguments][0], status)
@@ -131,7 +131,7 @@ def test_usage_lines_name_the_program_as_it_was_called(client: Client, tmp_path:
 
 
 @pytest.mark.parametrize('arguments', [(), ('help',), ('-h',), ('--help',)])
-def test_help_lists_every_command_in_its_group_without_a_configuration(
+def test_help_lists_every_command_without_a_configuration(
     client: Client, arguments: tuple[str, ...]
 ) -> None:
     client.config.unlink()
@@ -181,7 +181,7 @@ def test_json_is_the_whole_status_on_one_line(client: Client, daemon: Daemon, st
 ])
 @pytest.mark.parametrize('script', [('die', None), ('raise', 'ValueError'), ('raise', 'SystemExit'),
                                     ('raise', 'ImportError'), ('return', None), ('return', [])], ids=str)
-def test_a_daemon_that_gives_no_usable_answer_is_reported_as_out_of_reach(
+def test_an_unusable_answer_is_reported_as_no_answer(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], method: str, script: tuple[str, Any]
 ) -> None:
     daemon.control.act(method, *script)
@@ -192,11 +192,11 @@ ALL: list[tuple[str, ...]] = [('status',), ('json',), ('info',), ('configure', '
 
 
 @pytest.mark.parametrize('arguments', ALL, ids=' '.join)
-def test_a_refused_connection_is_reported_as_out_of_reach(
+def test_a_refused_connection_is_reported_as_no_answer(
     client_at: Callable[..., Client], arguments: tuple[str, ...]
 ) -> None:
     with socket.socket() as unused:
-        unused.bind(('127.0.0.1', 0))  # and nobody listens
+        unused.bind(('127.0.0.1', 0))  # and no program listens
         port = unused.getsockname()[1]
         assert result(client_at(port).run(*arguments)) == unreachable(port)
 
@@ -211,7 +211,7 @@ def test_a_daemon_that_accepts_and_says_nothing_is_given_up(
 
 
 @pytest.mark.parametrize('arguments', ALL, ids=' '.join)
-def test_something_else_behind_the_port_is_reported_as_out_of_reach(
+def test_another_server_at_the_port_is_reported_as_no_answer(
     client_at: Callable[..., Client], arguments: tuple[str, ...]
 ) -> None:
     def answer() -> None:

@@ -11,7 +11,7 @@ from warwick.observatory.focuslynx.client import main as cli
 from warwick.observatory.focuslynx.client.commands import CHANNEL, COMMANDS, Argument, Command, integer, one_of
 
 if TYPE_CHECKING:
-    from tests.client.conftest import Client
+    from tests.client.conftest import Client, Daemon
 
 NAMES = [command.name for command in COMMANDS]
 
@@ -24,7 +24,7 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize('command', COMMANDS, ids=NAMES)
-def test_the_help_of_a_command_has_synopsis_description_examples_and_exit_codes(
+def test_the_help_of_a_command_has_all_its_parts(
     capsys: pytest.CaptureFixture[str], command: Command
 ) -> None:
     status, text = printed(capsys, command.name, '--help')
@@ -89,7 +89,6 @@ def test_optional_arguments_and_options_are_in_the_synopsis() -> None:
     (['1'], ([1], {})),
     (['1', 'led', '50'], ([1, 'led', '50'], {})),
     (['--yes', '1', 'nickname', 'a b', '--dry-run'], ([1, 'nickname', 'a b'], {'yes': True, 'dry_run': True})),
-    (['2', 'nickname', '--help'], ([2, 'nickname', '--help'], {})),
     ([], None), (['1', 'led'], None), (['1', 'colour', 'x'], None), (['1', 'led', '5', '6'], None), (['--yes'], None),
     (['1', '--no'], None), (['3'], None),
 ])
@@ -97,15 +96,17 @@ def test_arguments_are_read_by_the_table(words: list[str], values: object) -> No
     assert CONFIGURE.parsed(words) == values
 
 
-@pytest.mark.parametrize('text', ['-h', '--help'])
-def test_what_is_a_legal_argument_is_no_call_for_help(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str
+@pytest.mark.parametrize('option', ['-h', '--help'])
+@pytest.mark.parametrize('words', [(), ('1',), ('1', 'nickname'), ('1', 'nickname', 'North'), ('--yes', '1', 'reset'),
+                                   ('nonsense',)], ids=str)
+def test_help_goes_before_every_other_meaning_of_the_words(
+    client: Client, daemon: Daemon, words: tuple[str, ...], option: str
 ) -> None:
-    monkeypatch.setattr(cli, 'COMMANDS', (CONFIGURE,))
-    monkeypatch.setenv('FOCUSD_CONFIG_PATH', '/nonexistent/file')
-    assert cli.main(['configure', '1', 'nickname', text], 'focus') == 1
-    assert 'cannot be read' in capsys.readouterr().err
-    assert cli.main(['configure', '1', text], 'focus') == 0
+    completed = client.run('configure', *words, option, FOCUSD_CONFIG_PATH='/nonexistent')
+    assert (completed.returncode, completed.stderr) == (0, '')
+    assert completed.stdout.startswith('usage: focus configure (1|2) ')
+    assert client.run('configure', option, *words).stdout == completed.stdout
+    assert daemon.control.calls() == []
 
 
 def test_integers_are_decimal() -> None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from warwick.observatory.focuslynx.core import availability as standing
+from warwick.observatory.focuslynx.core import availability
 from warwick.observatory.focuslynx.core.reports import ConfigReport
 
 if TYPE_CHECKING:
     from tests.client.conftest import Client, Daemon
 
 MOVING = {'status_2': 5, 'current_steps_2': 822, 'target_steps_2': 2000, 'temperature_2': 21.7}
-UNHOMED = {'status_1': 2, 'error_1': standing.UNHOMED}
+UNHOMED = {'status_1': 2, 'error_1': availability.UNHOMED}
 COMPENSATING = ConfigReport('', 'FA', 65535, compensating=True, compensates_at_start=True, backlash=True)
-REMEDIES: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
+HINTS: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
     (('set', '1', '9'), 1, {}, 'channel 1 is at +500 steps; the log says why: journalctl -u focusd@test'),
     (('set', '1', '9'), 1, {'status_1': 2, 'error_1': 'the hub is silent'},
      'channel 1: ERROR (the hub is silent); the log says why: journalctl -u focusd@test'),
@@ -33,10 +33,11 @@ REMEDIES: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
      f'homing failed: no switch; channel 1: ERROR ({UNHOMED["error_1"]}); to home it: focus home 1'),
     (('init',), 1, {'status_1': 2, 'error_1': 'no such port', 'status_2': 2, 'error_2': 'no such port'},
      'channel 1: ERROR (no such port); channel 2: ERROR (no such port); the log says why: journalctl -u focusd@test'),
-    (('set', '2', '9'), 2, MOVING, 'channel 2 is at +822 steps, moving to +2000; to end that: focus stop 2'),
-    (('kill',), 2, MOVING, 'channel 2 is at +822 steps, moving to +2000; to end that: focus stop 2'),
-    (('zero', '1'), 2, {}, 'another client is not finished yet, try again when it is'),
-    (('stop', '1'), 3, {}, 'only the control_machines of the daemon may do this, in test.json here: LocalHost'),
+    (('set', '2', '9'), 2, MOVING, 'channel 2 is at +822 steps, moving to +2000; to stop it: focus stop 2'),
+    (('kill',), 2, MOVING, 'channel 2 is at +822 steps, moving to +2000; to stop it: focus stop 2'),
+    (('zero', '1'), 2, {}, 'another client has not finished yet: try again later'),
+    (('stop', '1'), 3, {},
+     'only the control_machines of the daemon may do this, in test.json of this machine: LocalHost'),
     (('set', '2', '9'), 5, {'error_2': 'no focuser is plugged in (no probe)'},
      'channel 2: DISCONNECTED (no focuser is plugged in: no probe)'),
     (('set', '1', '9'), 5, {'status_1': 0, 'error_1': 'not connected'},
@@ -55,18 +56,18 @@ REMEDIES: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
     (('home', '2'), 10, {'failure_2': 'homing refused: use zero'}, 'homing refused: use zero'),
     (('configure', '1', 'led', '9'), 9, {},
      'the daemon knows other settings than this client: update the older of the two'),
-    (('configure', '1', 'led', '9'), 11, {}, 'the daemon wants this to be confirmed: add --yes'),
+    (('configure', '1', 'led', '9'), 11, {}, 'the daemon requires a confirmation: add --yes'),
     (('set', '1', '9999'), 6, {'min_steps_1': -5000, 'max_steps_1': 5000}, 'channel 1 accepts -5000 to +5000 steps'),
     (('offset', '1', '9999'), 6, {'min_steps_1': -5000, 'max_steps_1': 5000},
      'channel 1 accepts -5000 to +5000 steps, and an offset counts from +500'),
     (('kill',), 7, {}, 'to connect the daemon to the hub: focus init'),
-    (('init',), 8, {}, 'to connect anew, disconnect first: focus kill'),
+    (('init',), 8, {}, 'to connect again, disconnect first: focus kill'),
 ]
 METHODS = {'set': 'set_focus', 'offset': 'set_focus', 'stop': 'stop_channel', 'zero': 'reset_home_position',
            'init': 'initialize', 'kill': 'shutdown', 'home': 'home', 'configure': 'configure'}
 
 
-@pytest.mark.parametrize('arguments, status, changes, text', REMEDIES)
+@pytest.mark.parametrize('arguments, status, changes, text', HINTS)
 def test_a_failure_says_what_was_wrong_and_what_to_do(
     client: Client, daemon: Daemon, state: dict[str, Any], arguments: tuple[str, ...], status: int,
     changes: dict[str, Any], text: str
@@ -87,8 +88,8 @@ def test_where_there_is_nothing_to_add_nothing_is_added(client: Client, daemon: 
 
 def test_control_machines_that_cannot_be_read_any_more_are_left_out(client: Client, daemon: Daemon) -> None:
     from warwick.observatory.focuslynx.client.api import Focusd
-    from warwick.observatory.focuslynx.client.hints import remedy
-    assert remedy('focus', 'stop', Focusd(None, '/nonexistent.json'), 3, 1) == (
+    from warwick.observatory.focuslynx.client.hints import hint
+    assert hint('focus', 'stop', Focusd(None, '/nonexistent.json'), 3, 1) == (
         'error: only the control_machines of the daemon may do this')
 
 

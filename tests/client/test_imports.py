@@ -106,9 +106,9 @@ def test_a_call_loads_pyro_but_nothing_that_it_does_not_use(
 
 
 @pytest.mark.parametrize('arguments, own', [
-    (('status',), {'status', 'terminal'}), (('json',), {'status', 'terminal'}), (('stop', '1'), set()),
-    (('set', '1', '5'), {'move', 'terminal'}), (('home', '1'), {'move', 'terminal'}), (('help',), {'help'}),
-    (('configure', '1', 'led', '5'), {'configure', 'info', 'status', 'terminal'}),
+    (('status',), {'events', 'status'}), (('json',), {'events', 'status'}), (('stop', '1'), {'events', 'calls'}),
+    (('set', '1', '5'), {'events', 'move'}), (('home', '1'), {'events', 'move'}), (('help',), {'help'}),
+    (('configure', '1', 'led', '5'), {'events', 'configure', 'info', 'status'}),
 ])
 def test_a_command_loads_its_own_modules_alone(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], own: set[str]
@@ -120,7 +120,7 @@ def test_a_command_loads_its_own_modules_alone(
                                env=client.environment, cwd=Path(client.command()[1]).parent, encoding='utf-8')
     assert completed.returncode == 0, completed
     found = re.findall(r'focuslynx\.client\.(\w+)$', completed.stderr, re.MULTILINE)
-    assert set(found) == {'main', 'api', 'commands', *own}
+    assert set(found) == {'main', 'api', 'commands', 'terminal', *own}
     assert ('focuslynx.hub_settings' in completed.stderr) is ('configure' in own)
 
 
@@ -177,7 +177,7 @@ def test_a_wrong_configuration_is_explained_without_jsonschema(
     assert completed.stderr.startswith(f'error: {client.config}: ')
 
 
-def test_a_missing_package_of_somebody_else_is_repeated_on_one_line(
+def test_a_missing_foreign_package_is_reported_on_one_line(
     client: Client, daemon: Daemon, foreign: Callable[[int], str]
 ) -> None:
     directory = foreign(daemon.port)
@@ -188,7 +188,7 @@ def test_a_missing_package_of_somebody_else_is_repeated_on_one_line(
     assert completed.stderr == "error: a Python package cannot be loaded: No module named 'astrolabe'\n"
 
 
-def test_a_common_without_the_names_that_we_use_is_reported_on_one_line(
+def test_a_common_without_our_names_is_reported_on_one_line(
     client: Client, daemon: Daemon, foreign: Callable[[int], str]
 ) -> None:
     directory = foreign(daemon.port)

@@ -12,7 +12,7 @@ import pexpect
 import pytest
 
 from tests.client.screen import Screen
-from warwick.observatory.focuslynx.client.progress_line import LiveLine
+from warwick.observatory.focuslynx.client.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from tests.client.conftest import Client, Daemon
@@ -71,14 +71,14 @@ def test_the_line_tells_speed_and_time_left(client: Client, daemon: Daemon, stat
 
 
 def watched(position: Callable[[float], float], rhythm_s: float, seconds: float) -> dict[float, tuple[int, int] | None]:
-    """What a line shows of a motion to +10000 steps that the daemon looks at in a rhythm, and the client ten times a
-    second: speed and seconds left, by the time since the motion began."""
+    """What a line shows of a motion to +10000 steps that the daemon polls in a rhythm, and the client ten times
+    per second: speed and seconds left, by the time since the motion began."""
     stream, shown = StringIO(), {}
-    line = LiveLine(stream, 1, 0.0)
+    line = ProgressLine(stream, 1, 0.0)
     for tenths in range(round(seconds * 10)):
         now = tenths / 10 + 0.03
-        looked_at = max(0.0, (now - 0.7) // rhythm_s * rhythm_s)
-        line.show({'status_1': 5, 'current_steps_1': int(position(looked_at)), 'target_steps_1': 10000}, False, now)
+        polled_at = max(0.0, (now - 0.7) // rhythm_s * rhythm_s)
+        line.show({'status_1': 5, 'current_steps_1': int(position(polled_at)), 'target_steps_1': 10000}, False, now)
         found = re.search(r'(\d+)(?: steps)?/s +(?:(\d+) s|(\d+):(\d\d)) left', frames(stream.getvalue())[-1])
         shown[now - 0.7] = None if found is None else (
             int(found[1]), int(found[2]) if found[2] else 60 * int(found[3]) + int(found[4]))
@@ -97,7 +97,7 @@ def test_the_speed_and_the_time_left_are_those_of_the_motion(speed: int, rhythm_
         assert left_s * 0.94 - 1 <= told[1] <= left_s * 1.06 + rhythm_s + 1
 
 
-def test_a_focuser_that_stands_has_neither_speed_nor_time_left() -> None:
+def test_a_focuser_at_rest_has_neither_speed_nor_time_left() -> None:
     shown = watched(lambda t: min(t * 800, 4000), 0.5, 20)
     assert all(told is not None for at, told in shown.items() if 3 < at < 5)
     assert all(told is not None and told[0] < 700 for at, told in shown.items() if 8 < at < 10)
@@ -178,7 +178,7 @@ def test_a_window_made_narrower_in_mid_move_leaves_no_remains(
         screen.close()
 
 
-def test_the_message_of_a_failed_move_stands_on_a_line_of_its_own(
+def test_the_message_of_a_failed_move_has_its_own_line(
     client: Client, daemon: Daemon, state: dict[str, Any]
 ) -> None:
     daemon.control.act('set_focus', 'hold')
@@ -208,7 +208,7 @@ def test_ctrl_c_stops_the_channel_and_says_where(
     assert text.endswith('\x1b[J\rChannel 1 stopped at +312 steps\r\n')
 
 
-def test_where_it_stopped_stands_on_standard_error(
+def test_where_it_stopped_is_on_standard_error(
     client: Client, daemon: Daemon, state: dict[str, Any], tmp_path: Any
 ) -> None:
     daemon.control.act('set_focus', 'hold')
@@ -282,6 +282,6 @@ def test_a_terminal_that_goes_away_does_not_end_the_move(
         def write(self, text: str) -> int:
             raise OSError(5, 'Input/output error')
 
-    line = LiveLine(Gone(), 1, 0.0)
+    line = ProgressLine(Gone(), 1, 0.0)
     line.show(state, False, 0.1)
     line.clear()

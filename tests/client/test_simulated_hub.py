@@ -35,7 +35,7 @@ def test_info_knows_all_of_a_hub_that_tells_all(real: Daemon) -> None:
     assert json.loads(said(real, 'info', '--json')[1])['channel_1']['device_type'] == 'OE'
 
 
-def test_a_focuser_is_homed_and_centred_and_the_other_one_says_what_to_use(real: Daemon) -> None:
+def test_a_focuser_is_homed_and_centred_and_refuses_zero(real: Daemon) -> None:
     assert said(real, 'set', '1', '300') == (0, '')
     assert said(real, 'home', '1') == (0, '')
     assert real.steps(1) == 300

@@ -95,7 +95,7 @@ def test_a_channel_that_is_not_usable_says_why(
 
 @pytest.mark.parametrize('seconds, words', [
     (50, r' \(\d\d s ago\)'), (185, r' \(3 min ago\)'), (5 * 3600, r' \(5 h ago\)'), (4 * 86400, r' \(4 d ago\)'),
-    (-190, r' \(3 min ahead of the clock here\)')])
+    (-190, r' \(3 min ahead of the clock of this machine\)')])
 def test_data_that_are_old_say_how_old(
     client: Client, daemon: Daemon, state: dict[str, Any], seconds: float, words: str
 ) -> None:

@@ -69,7 +69,7 @@ def test_the_screen_shows_all_of_both_channels(answering: dict[str, Any], show: 
 
 @pytest.mark.parametrize('news, word', [({'compensating_1': True, 'homed_1': True}, 'compensating'),
                                         ({'compensating_1': False, 'homed_1': True}, 'homed')])
-def test_the_screen_tells_what_the_hub_does_by_itself_where_there_is_room(
+def test_the_screen_says_compensating_or_homed_if_there_is_room(
     daemon: Daemon, answering: dict[str, Any], show: Callable[..., Screen], news: dict[str, Any], word: str
 ) -> None:
     daemon.control.answer('report_status', {**answering, **news})
@@ -92,7 +92,7 @@ def test_the_charts_draw_what_has_happened(
 
 
 @pytest.mark.parametrize('columns, rows', [(60, 24), (200, 60), (40, 12), (25, 5), (10, 3), (5, 1)])
-def test_it_keeps_to_a_terminal_of_any_size(
+def test_the_screen_fits_a_terminal_of_any_size(
     answering: dict[str, Any], show: Callable[..., Screen], columns: int, rows: int
 ) -> None:
     screen = show()
@@ -134,7 +134,7 @@ def test_a_restart_of_the_daemon_is_survived(
     screen.wait(lambda text: is_complete(text) and 'reborn' in text)
 
 
-def test_a_daemon_that_falls_silent_is_awaited_and_its_last_words_are_not_shown_any_more(
+def test_a_daemon_that_falls_silent_leaves_no_old_data_on_the_screen(
     answering: dict[str, Any], daemon: Daemon, show: Callable[..., Screen]
 ) -> None:
     screen = show(columns=60)
@@ -147,7 +147,7 @@ def test_a_daemon_that_falls_silent_is_awaited_and_its_last_words_are_not_shown_
     screen.wait(is_complete)
 
 
-def test_a_daemon_that_is_not_there_yet_is_awaited(client_at: Callable[..., Client], tmp_path: Path) -> None:
+def test_watch_waits_for_a_daemon_that_is_not_there_yet(client_at: Callable[..., Client], tmp_path: Path) -> None:
     client = client_at(1)
     screen = Screen(tmp_path / 'tmux', client.environment)
     try:
@@ -188,7 +188,7 @@ def test_ctrl_c_and_q_give_the_terminal_back(
     assert ' echo ' in screen.wait(lambda text: 'code 0' in text and ' icanon ' in text)
 
 
-def test_it_can_be_suspended_and_taken_up_again(answering: dict[str, Any], show: Callable[..., Screen]) -> None:
+def test_watch_can_be_suspended_and_resumed(answering: dict[str, Any], show: Callable[..., Screen]) -> None:
     screen = show()
     screen.wait(is_complete)
     screen.type('C-z')

@@ -42,7 +42,7 @@ LEFT_OUT = (
     ('client/watch_screen.py:*', '*', 'the screen of watch'),
     ('client/status.py:*', '*', 'the status'),
     ('client/move.py:*', 'Channel * stopped at * steps', 'the answer to Ctrl-C'),
-    ('client/api.py:*', 'report_status returned *', 'of a daemon that is not focusd; it counts as no answer'),
+    ('client/api.py:*', '* returned *', 'of a daemon that is not focusd; it counts as no answer'),
     ('core/configure.py:*', 'other settings', 'a value that is compared, and never shown'),
     ('core/commands.py', '*', 'outcomes, for readers of the code'),
     ('core/hub.py', '*', 'states of the line, for readers of the code'),

@@ -1,30 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A call of the daemon, what a command leaves behind, and the commands that are one call."""
+"""The daemon, as its clients call it."""
 
 from __future__ import annotations
 
 import os
-import signal
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..constants import NO_COMMUNICATION, CommandStatus
+from ..constants import NO_COMMUNICATION
+
+EXTRA_REPORT_LIMIT_S = 1.0
+"""The longest wait for a status report that only adds to what is said anyway."""
 
 
 class NoAnswer(Exception):
-    """There was no usable answer: nobody there, too late, not Pyro, or an exception of the daemon's."""
-
-
-class Outcome(NamedTuple):
-    """What a command leaves behind: the exit code, and what to print where."""
-
-    status: int
-    output: str = ''
-    complaint: str = ''
-
-    @classmethod
-    def of(cls, status: int, complaint: str = '') -> Outcome:
-        """A CommandStatus with its message."""
-        return cls(status, CommandStatus.message(status), complaint)
+    """The daemon gave no usable answer: it is not there, is too slow, is not focusd, or raised an exception."""
 
 
 class Focusd:
@@ -36,72 +25,53 @@ class Focusd:
 
     @property
     def address(self) -> str:
-        """Where it answers: `host:port`."""
+        """The address of the daemon: `host:port`."""
         return f'{self.entry.host}:{self.entry.port}'
 
     @property
     def unit(self) -> str:
-        """The name of its service, as systemd knows it."""
+        """The name of the daemon's systemd unit."""
         name = os.path.basename(self.path)
         return f'focusd@{name[:-5] if name.endswith(".json") else name}'
 
-    def call(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:
-        """Ask over a new connection. Raises NoAnswer.
+    @property
+    def unreachable(self) -> str:
+        """The sentence for a daemon that does not answer."""
+        return f'no answer from focusd at {self.address} (is {self.unit} running?)'
 
-        `timeout_s` bounds connection and call each; None takes the default of the entry.
+    def call(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:
+        """What a method returns, called over a new connection. Raises NoAnswer.
+
+        `timeout_s` limits the connection and the call, each of them; None means the default of the entry.
         """
         try:
             with self.entry.connect(timeout_s) as daemon:
                 return getattr(daemon, method)(*arguments)
-        except Exception as e:  # Pyro raises here whatever was raised there
+        except Exception as e:  # Pyro raises here whatever the daemon raised
             raise NoAnswer(str(e)) from e
 
     def command(self, method: str, *arguments: Any, timeout_s: float | None = None) -> int:
-        """The CommandStatus that a method returns, NO_COMMUNICATION where it returns none."""
+        """The CommandStatus that a method returns; NO_COMMUNICATION if it returns none."""
         try:
             return status_of(self.call(method, *arguments, timeout_s=timeout_s))
         except NoAnswer:
             return NO_COMMUNICATION
 
     def report(self, timeout_s: float | None = None) -> dict[str, Any]:
-        """The status dictionary, from whatever daemon: anything may be missing in it. Raises NoAnswer."""
-        state = self.call('report_status', timeout_s=timeout_s)
-        if not isinstance(state, dict):
-            raise NoAnswer(f'report_status returned {type(state).__name__}')
-        return state
+        """The status dictionary. The daemon may be older or newer: any key may be missing. Raises NoAnswer."""
+        return self._dictionary('report_status', timeout_s)
+
+    def hub_info(self, timeout_s: float | None = None) -> dict[str, Any]:
+        """All that the daemon knows of the hub; any key may be missing. Raises NoAnswer."""
+        return self._dictionary('hub_info', timeout_s)
+
+    def _dictionary(self, method: str, timeout_s: float | None) -> dict[str, Any]:
+        value = self.call(method, timeout_s=timeout_s)
+        if not isinstance(value, dict):
+            raise NoAnswer(f'{method} returned {type(value).__name__}')
+        return value
 
 
 def status_of(value: Any) -> int:
-    """The CommandStatus in what a method returned."""
+    """The CommandStatus in what a method returned; NO_COMMUNICATION if it returned something else."""
     return value if isinstance(value, int) and not isinstance(value, bool) else NO_COMMUNICATION
-
-
-class HearingCtrlC:
-    """`with HearingCtrlC():` lets Ctrl-C through, which waits at any other time; it may do so at once."""
-
-    def __enter__(self) -> None:
-        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-    def __exit__(self, *_exception: object) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-
-
-def stop(focusd: Focusd, channel: int) -> Outcome:
-    return _called(focusd, 'stop_channel', channel)
-
-
-def zero(focusd: Focusd, channel: int) -> Outcome:
-    return _called(focusd, 'reset_home_position', channel)
-
-
-def connect(focusd: Focusd) -> Outcome:
-    return _called(focusd, 'initialize')
-
-
-def disconnect(focusd: Focusd) -> Outcome:
-    return _called(focusd, 'shutdown')
-
-
-def _called(focusd: Focusd, method: str, *arguments: Any) -> Outcome:
-    with HearingCtrlC():
-        return Outcome.of(focusd.command(method, *arguments))

@@ -1,40 +1,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The last minutes of a value, as a chart of braille dots, or of stars where there is nothing but ASCII."""
+"""A chart of the last minutes of a value, in braille dots, or in stars on a terminal without Unicode."""
 
 from __future__ import annotations
 
 from collections import deque
 
 WINDOWS_S = (60, 180, 600)
+"""The times that a chart can show."""
 
-_MIN_SPACING_S = 0.9
-_LONGEST_STEP_S = 5.0
-# Bits of the braille dots, by row and column of a character
+_LEAST_SPACING_S = 0.9
+_LONGEST_BRIDGED_S = 5.0   # between two samples that a line connects
+# The bit of each dot of a braille character, by row and column
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 class Trace:
-    """What a value was in the last ten minutes: at most one sample per second, None where it was not known."""
+    """The values of the longest window, with their times: about one sample per second, None if it was not known."""
 
     def __init__(self) -> None:
         self.samples: deque[tuple[float, float | None]] = deque()
 
     def add(self, now: float, value: float | None) -> None:
-        """Take a sample. `now` is in seconds, and never goes back."""
+        """Add a sample. `now` is in seconds and never decreases."""
         samples = self.samples
-        if len(samples) > 1 and now - samples[-2][0] < _MIN_SPACING_S and (value is None) == (samples[-1][1] is None):
+        if len(samples) > 1 and now - samples[-2][0] < _LEAST_SPACING_S and (value is None) == (samples[-1][1] is None):
             samples.pop()
         samples.append((now, value))
-        while samples[0][0] < now - WINDOWS_S[-1] - _LONGEST_STEP_S:
+        while samples[0][0] < now - WINDOWS_S[-1] - _LONGEST_BRIDGED_S:
             samples.popleft()
 
     def window_s(self, now: float) -> int:
-        """The shortest window that shows everything, or the longest."""
+        """The shortest window that shows all samples, or the longest window."""
         age_s = now - self.samples[0][0] if self.samples else 0
         return next((window_s for window_s in WINDOWS_S if age_s <= window_s), WINDOWS_S[-1])
 
     def span(self, now: float, least: float) -> tuple[float, float] | None:
-        """The lowest and highest value in the window, at least `least` apart; None where nothing is known."""
+        """The lowest and the highest value in the window, extended to differ by `least`; None without a value."""
         since = now - self.window_s(now)
         values = [value for at, value in self.samples if value is not None and at >= since]
         if not values:
@@ -62,8 +63,8 @@ def drawn(trace: Trace, now: float, span: tuple[float, float], width: int, heigh
         if value is None:
             before = None
             continue
-        linked = before is not None and at - before[0] <= _LONGEST_STEP_S
-        lit.update(_line(*point(*(before if before is not None and linked else (at, value))), *point(at, value)))
+        bridged = before is not None and at - before[0] <= _LONGEST_BRIDGED_S
+        lit.update(_line(*point(*(before if before is not None and bridged else (at, value))), *point(at, value)))
         before = at, value
 
     rows = []

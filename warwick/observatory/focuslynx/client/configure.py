@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`focus configure`: the settings that the hub keeps, listed with what they mean, and changed one at a time."""
+"""`focus configure`: list the settings of the hub, or change one."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ import sys
 import textwrap
 from typing import Any
 
-from ..constants import NO_COMMUNICATION, CommandStatus, FocuserStatus
+from ..constants import CommandStatus, FocuserStatus
 from ..hub_settings import HUB_SETTINGS, HubSetting, Value, find, shown
-from .api import Focusd, HearingCtrlC, NoAnswer, Outcome
-from .info import channel_of, hub_info, settings_of, words
-from .status import channel_line, printable
+from ..text import printable
+from .api import EXTRA_REPORT_LIMIT_S, Focusd, NoAnswer
+from .commands import Outcome
+from .events import interruptible
+from .info import channel_of, settings_of, words
+from .status import channel_line
+from .terminal import TEXT_WIDTH, is_terminal
 
 DANGERS = {
-    'max_position': 'all positions in steps shift, step 0 is elsewhere, and the focuser may run further than it can',
+    'max_position': 'all positions in steps shift, step 0 moves, and the focuser may run into its mechanical end',
     'device_type': 'with a wrong type the motor can be damaged; the channel restarts, and its position may be lost',
-    'reset': 'device type, nickname and all else that is set on the channel is lost, and its position may be',
+    'reset': 'device type, nickname and all other settings of the channel are lost, and its position may be lost',
 }
 """What can happen when a dangerous setting is changed."""
 
-_WIDTH = 79
-_RESTART_S = 30.0   # the daemon itself answers within 20 s
-_LOOK_S = 2.0
+_RESTARTING_CALL_LIMIT_S = 30.0   # the daemon itself answers within 20 s
+_OLD_VALUE_LIMIT_S = 2.0
 
 
 def configure(focusd: Focusd, channel: int, key: str | None = None, value: str | None = None,
               yes: bool = False) -> Outcome:
-    """List the settings of a channel, or change one, after a check of key and value."""
+    """List the settings of a channel; with a key and a value, check these and change that setting."""
     if key is None or value is None:
         return _listed(focusd, channel)
     try:
@@ -37,29 +40,29 @@ def configure(focusd: Focusd, channel: int, key: str | None = None, value: str |
         return Outcome.of(CommandStatus.InvalidSetting, f'error: {printable(str(e))}')
     if setting.dangerous and not yes:
         return Outcome.of(CommandStatus.NotConfirmed, f'error: {key}: {DANGERS[key]}; to do it, add --yes')
-    watched = sys.stderr is not None and sys.stderr.isatty()
-    with HearingCtrlC():
-        before = _present(focusd, channel, key) if watched else None
+    interactive = is_terminal(sys.stderr)
+    with interruptible():
+        before = _present(focusd, channel, key) if interactive else None
         status = focusd.command('configure', channel, key, wanted, yes,
-                                timeout_s=_RESTART_S if setting.restarts else None)
+                                timeout_s=_RESTARTING_CALL_LIMIT_S if setting.restarts else None)
         told = ''
-        if watched and status == CommandStatus.Succeeded:
+        if interactive and status == CommandStatus.Succeeded:
             told = _told(channel, setting, before, wanted) + _consequence(focusd, channel)
     return Outcome.of(status, told)
 
 
 def _present(focusd: Focusd, channel: int, key: str) -> Any:
-    """The value before the change; None where it is not known."""
+    """The present value of a setting; None if it is not known."""
     try:
-        return settings_of(channel_of(hub_info(focusd, _LOOK_S), channel)).get(key)
+        return settings_of(channel_of(focusd.hub_info(_OLD_VALUE_LIMIT_S), channel)).get(key)
     except NoAnswer:
         return None
 
 
 def _consequence(focusd: Focusd, channel: int) -> str:
-    """A line for a channel that cannot be used now, as one whose hub would move the focuser by itself; else nothing."""
+    """A line if the channel is in error now, for example because the hub would move the focuser by itself."""
     try:
-        state = focusd.report(_LOOK_S)
+        state = focusd.report(EXTRA_REPORT_LIMIT_S)
     except NoAnswer:
         return ''
     return '\n' + channel_line(state, channel, False) if state.get(f'status_{channel}') == FocuserStatus.Error else ''
@@ -71,11 +74,8 @@ def _told(channel: int, setting: HubSetting, before: Any, wanted: Value) -> str:
 
 
 def _listed(focusd: Focusd, channel: int) -> Outcome:
-    try:
-        with HearingCtrlC():
-            told = channel_of(hub_info(focusd), channel)
-    except NoAnswer:
-        return Outcome.of(NO_COMMUNICATION)
+    with interruptible():
+        told = channel_of(focusd.hub_info(), channel)
     present = settings_of(told)
     values = {key: '' if key == 'reset' else words(present.get(key)) for key in HUB_SETTINGS}
     widths = max(map(len, HUB_SETTINGS)), max(map(len, values.values()))
@@ -97,5 +97,5 @@ def _group(setting: HubSetting) -> str:
 def _row(setting: HubSetting, value: str, key_width: int, value_width: int) -> list[str]:
     head = f'  {setting.key:{key_width}}  {value:{value_width}}  '
     accepts = setting.kind.accepts.replace('a whole number from ', '')
-    texts = [line for text in (setting.meaning, accepts) for line in textwrap.wrap(text, _WIDTH - len(head))]
+    texts = [line for text in (setting.meaning, accepts) for line in textwrap.wrap(text, TEXT_WIDTH - len(head))]
     return [head + texts[0], *(' ' * len(head) + text for text in texts[1:])]

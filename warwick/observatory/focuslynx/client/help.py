@@ -7,13 +7,13 @@ import textwrap
 
 from ..constants import CommandStatus
 from .commands import COMMANDS, Command
+from .terminal import TEXT_WIDTH
 
-_WIDTH = 79
-_LONGEST = 26   # of a synopsis in the overview
+_LONGEST_SYNOPSIS = 26   # in the list of commands
 
 
 def usage(program: str) -> str:
-    """Every command of the table in its group, one line each; what a synopsis has too much for that is `...`."""
+    """The list of commands: one line for each, in its group. A long synopsis is cut and ends with `...`."""
     synopses = {command: _short(command) for command in COMMANDS}
     width = max(map(len, synopses.values()))
     lines = [f'usage: {program} <command> [<arguments>]', f'       {program} <command> --help']
@@ -26,13 +26,13 @@ def usage(program: str) -> str:
 
 def _short(command: Command) -> str:
     synopsis = command.synopsis
-    return synopsis if len(synopsis) <= _LONGEST else synopsis.partition(' [')[0] + ' ...'
+    return synopsis if len(synopsis) <= _LONGEST_SYNOPSIS else synopsis.partition(' [')[0] + ' ...'
 
 
 def explained(command: Command, program: str) -> str:
-    """One command: synopsis, description, examples, exit codes."""
+    """The help of one command: synopsis, description, examples, exit codes."""
     blocks = [f'usage: {program} {command.synopsis}', f'{command.summary[0].upper()}{command.summary[1:]}.']
-    blocks += [textwrap.fill(paragraph, _WIDTH) for paragraph in command.details.split('\n\n')]
+    blocks += [textwrap.fill(paragraph, TEXT_WIDTH) for paragraph in command.details.split('\n\n')]
     examples = [(f'{program} {words}', what) for words, what in command.examples]
     if examples:
         blocks.append(_listed('examples', examples))
@@ -41,14 +41,14 @@ def explained(command: Command, program: str) -> str:
 
 
 def exit_codes(command: Command) -> list[tuple[int, str]]:
-    """What a command can exit with, as a shell shows it, and what that means."""
-    failed = [_plain(1)] if 1 in command.statuses else []
+    """The exit codes of a command, as a shell shows them, each with its meaning."""
+    failed = [_meaning(1)] if 1 in command.statuses else []
     codes = [(0, 'done'), (1, ', or '.join([*failed, 'the configuration cannot be used']))]
-    codes += [(status % 256, _plain(status)) for status in command.statuses if status != 1]
+    codes += [(status % 256, _meaning(status)) for status in command.statuses if status != 1]
     return sorted([*codes, (255, 'wrong arguments')])
 
 
-def _plain(status: int) -> str:
+def _meaning(status: int) -> str:
     return CommandStatus.message(status)[len('error: '):]
 
 

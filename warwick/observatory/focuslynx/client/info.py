@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`focus info`: all that the hub tells of itself and of its channels. It may come from a daemon that is older or newer.
-"""
+"""`focus info`: the hub, its channels and their settings. The daemon may be older or newer: any key may be missing."""
 
 from __future__ import annotations
 
@@ -8,63 +7,54 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from ..constants import NO_COMMUNICATION, FocuserStatus
+from ..constants import CHANNELS, FocuserStatus
 from ..hub_settings import SLOTS
-from .api import Focusd, HearingCtrlC, NoAnswer, Outcome
-from .status import printable
+from ..text import printable
+from .api import Focusd
+from .commands import Outcome
+from .events import interruptible
+from .status import sentence
 
-UNKNOWN = 'unknown'
-
-_WIDTH = 60
-_LABEL_WIDTH = 21
+_NOT_TOLD = 'unknown'
+_LINE_WIDTH = 60
+_TERM_WIDTH = 21
 
 
 def info(focusd: Focusd, json: bool = False) -> Outcome:
-    try:
-        with HearingCtrlC():
-            told = hub_info(focusd)
-    except NoAnswer:
-        return Outcome.of(NO_COMMUNICATION)
+    with interruptible():
+        told = focusd.hub_info()
     if json:
         from json import dumps
         return Outcome(0, dumps(told))
-    return Outcome(0, '\n\n'.join([_hub(told), *(_channel(n, channel_of(told, n)) for n in (1, 2))]))
-
-
-def hub_info(focusd: Focusd, timeout_s: float | None = None) -> dict[str, Any]:
-    """What the daemon tells of the hub. Raises NoAnswer."""
-    told = focusd.call('hub_info', timeout_s=timeout_s)
-    if not isinstance(told, dict):
-        raise NoAnswer(f'hub_info returned {type(told).__name__}')
-    return told
+    return Outcome(0, '\n\n'.join([_hub(told), *(_channel(n, channel_of(told, n)) for n in CHANNELS)]))
 
 
 def channel_of(told: dict[str, Any], channel: int) -> dict[str, Any]:
-    """What is told of one channel; empty where there is nothing."""
+    """The part of a hub_info that is about one channel."""
     part = told.get(f'channel_{channel}')
     return part if isinstance(part, dict) else {}
 
 
 def settings_of(channel: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a channel by their keys; empty where there are none."""
+    """The settings in that part, by their keys."""
     settings = channel.get('settings')
     return settings if isinstance(settings, dict) else {}
 
 
 def words(value: object) -> str:
-    """A value for people, and for a terminal."""
+    """A value in words, harmless to a terminal."""
     if value is None:
-        return UNKNOWN
+        return _NOT_TOLD
     if isinstance(value, bool):
         return 'on' if value else 'off'
-    return printable(str(value)) or UNKNOWN
+    return printable(str(value)) or _NOT_TOLD
 
 
 def _hub(told: dict[str, Any]) -> str:
     wired, dhcp = told.get('wired_ip'), told.get('dhcp')
     by = {True: ' (DHCP)', False: ' (fixed)'}[dhcp] if isinstance(dhcp, bool) else ''
     rows = [('firmware', words(told.get('firmware'))),
-            ('asleep', _yes(told.get('sleeping'))),
+            ('asleep', _yes_or_no(told.get('sleeping'))),
             ('wired network', words(wired) + (by if wired else '')),
             ('wireless network', _wireless(told))]
     return _block('Hub', [*rows, ('focusd', words(told.get('software_version')))])
@@ -73,13 +63,13 @@ def _hub(told: dict[str, Any]) -> str:
 def _wireless(told: dict[str, Any]) -> str:
     attached, connected = told.get('wifi_attached'), told.get('wifi_connected')
     if not isinstance(attached, bool):
-        return UNKNOWN
+        return _NOT_TOLD
     if not attached:
         return 'no module'
     firmware, security = told.get('wifi_firmware'), told.get('wifi_security')
     module = f'module {words(firmware)}' if firmware else 'module'
     if told.get('wifi_firmware_ok') is False:
-        module += ' that does not fit'
+        module += ', firmware not OK'
     if security:
         module += ', open' if security == 'A' else f', security {words(security)}'
     if connected is not True:
@@ -92,23 +82,23 @@ def _channel(number: int, told: dict[str, Any]) -> str:
 
     def setting(key: str, unit: str = '', form: Callable[[Any], str] = words) -> str:
         value = settings.get(key)
-        return UNKNOWN if value is None else form(value) + unit
+        return _NOT_TOLD if value is None else form(value) + unit
 
     def slots(key: str) -> str:
         values = [(slot, settings.get(f'{key}_{slot.lower()}')) for slot in SLOTS]
         if all(value is None for _, value in values):
-            return UNKNOWN
-        # Letter and value are not to be parted at the end of a line
+            return _NOT_TOLD
+        # A letter and its value stay on one line
         return '  '.join(f'{slot}\xa0{_signed(value)}' for slot, value in values)
 
     celsius = told.get('temperature')
     probe = words(told.get('probe'))
     temperature = f', {celsius:.1f}°C' if isinstance(celsius, (int, float)) else ''
-    homed = 'has no home switch' if told.get('has_home_switch') is False else _yes(told.get('homed'))
+    homed = 'has no home switch' if told.get('has_home_switch') is False else _yes_or_no(told.get('homed'))
     limits = told.get('soft_step_limits')
     low, high = limits if isinstance(limits, (list, tuple)) and len(limits) == 2 else (None, None)
     max_counts, status = told.get('max_counts'), told.get('status')
-    accepted = _span(told.get('min_steps'), told.get('max_steps'))
+    accepted = _range(told.get('min_steps'), told.get('max_steps'))
     if isinstance(status, int) and status < FocuserStatus.Idle:
         accepted = 'none in this state'
     return _block(f'Channel {number}', [
@@ -116,9 +106,9 @@ def _channel(number: int, told: dict[str, Any]) -> str:
         ('state', _state(told)),
         ('device type', _device(told)),
         ('homed', homed),
-        ('Max Pos', UNKNOWN if max_counts is None else f'{words(max_counts)} counts'),
+        ('Max Pos', _NOT_TOLD if max_counts is None else f'{words(max_counts)} counts'),
         ('moves accepted', accepted),
-        ('soft limits', _span(low, high)),
+        ('soft limits', _range(low, high)),
         ('temperature probe', probe + temperature),
         ('hand controller', _plugged(told.get('hand_controller'))),
         ('in/out remote', _plugged(told.get('remote'))),
@@ -137,8 +127,8 @@ def _channel(number: int, told: dict[str, Any]) -> str:
 def _state(told: dict[str, Any]) -> str:
     status = told.get('status')
     label = FocuserStatus.label(status if isinstance(status, int) else -1)
-    error = told.get('error')
-    return f'{label}: {printable(" ".join(error.split()))}' if isinstance(error, str) and error else label
+    error = sentence(told.get('error'))
+    return f'{label}: {error}' if error else label
 
 
 def _device(told: dict[str, Any]) -> str:
@@ -146,27 +136,27 @@ def _device(told: dict[str, Any]) -> str:
     return words(code) if name is None else f'{words(code)}, {words(name)}'
 
 
-def _span(low: object, high: object) -> str:
-    return UNKNOWN if low is None or high is None else f'{_signed(low)} to {_signed(high)} steps'
+def _range(low: object, high: object) -> str:
+    return _NOT_TOLD if low is None or high is None else f'{_signed(low)} to {_signed(high)} steps'
 
 
 def _signed(value: object) -> str:
     return f'{value:+d}' if isinstance(value, int) and not isinstance(value, bool) else words(value)
 
 
-def _yes(value: object) -> str:
-    return {True: 'yes', False: 'no'}[value] if isinstance(value, bool) else UNKNOWN
+def _yes_or_no(value: object) -> str:
+    return {True: 'yes', False: 'no'}[value] if isinstance(value, bool) else _NOT_TOLD
 
 
 def _plugged(value: object) -> str:
-    return {True: 'plugged in', False: 'none'}[value] if isinstance(value, bool) else UNKNOWN
+    return {True: 'plugged in', False: 'none'}[value] if isinstance(value, bool) else _NOT_TOLD
 
 
 def _block(title: str, rows: list[tuple[str, str]]) -> str:
     lines = [title]
     for label, text in rows:
-        for part in textwrap.wrap(text, _WIDTH - _LABEL_WIDTH, break_long_words=False, break_on_hyphens=False):
+        for part in textwrap.wrap(text, _LINE_WIDTH - _TERM_WIDTH, break_long_words=False, break_on_hyphens=False):
             part = part.replace('\xa0', ' ')
-            lines.append(f'  {label:{_LABEL_WIDTH - 2}}{part}')
+            lines.append(f'  {label:{_TERM_WIDTH - 2}}{part}')
             label = ''
     return '\n'.join(lines)

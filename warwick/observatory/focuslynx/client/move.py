@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A move as the client sees it: asked for, watched, waited for, and stopped by Ctrl-C.
+"""The commands that move a focuser: they start a motion, show its progress, wait for its end, and stop it at Ctrl-C.
 
-Three threads talk to the daemon, each over a connection of its own: one waits for the move, one looks at the status now
-and then, and one stops the channel if that is wanted. The main thread does nothing but take what they
-put into a queue, where Ctrl-C arrives as well, so that it is never lost and never meets a half-done step.
+Three threads call the daemon, each over a connection of its own: one waits for the move, one asks for the status again
+and again, and one stops the channel after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,22 +11,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ..constants import NO_COMMUNICATION, TERMINATED_BY_USER, CommandStatus, FocuserStatus
-from .api import Focusd, HearingCtrlC, NoAnswer, Outcome, status_of
-from .terminal import is_lively
+from ..constants import NO_COMMUNICATION, TERMINATED_BY_USER, CommandStatus, is_usable
+from .api import EXTRA_REPORT_LIMIT_S, Focusd, NoAnswer, status_of
+from .commands import Outcome
+from .events import EventQueue
+from .terminal import is_lively, is_terminal
 
 if TYPE_CHECKING:
-    from .progress_line import LiveLine
+    from .progress_line import ProgressLine
 
-_LIVE_INTERVAL_S = 0.1
-_QUIET_INTERVAL_S = 5
-# A daemon whose machine loses its power never closes the connection in which we wait.
-_GIVE_UP_AFTER_S = 30
-_PATIENCE_S = 1.0
+LIVE_INTERVAL_S = 0.1
+"""The pause between two status reports of a move that shows its progress."""
+QUIET_INTERVAL_S = 5.0
+"""The pause between two status reports of a move that does not."""
+LOST_AFTER_S = 30.0
+"""How long the daemon may be silent. A machine that loses its power never closes the connection of the move."""
+
+_MOST_STOPS = 5
+_NEXT_STOP_S = 1.0
 
 
 def set_position(focusd: Focusd, channel: int, steps: int) -> Outcome:
@@ -47,15 +50,15 @@ def home(focusd: Focusd, channel: int) -> Outcome:
 
 
 def move(focusd: Focusd, method: str, channel: int, *arguments: Any) -> Outcome:
-    """Call a method of the daemon that moves a channel, and return once it has, however long it takes.
+    """Call a method of the daemon that moves a channel, and return when it has returned, however long that takes.
 
-    Ctrl-C stops the channel, and the result is that of the stop; a second one gives up waiting. A NO_COMMUNICATION
-    says nothing about the focuser. Call it from the main thread, with SIGINT blocked.
+    Ctrl-C stops the channel, and the outcome is that of the stop; a second Ctrl-C ends the wait for the stop. After
+    NO_COMMUNICATION the focuser may be moving or not. Call it from the main thread, with SIGINT blocked.
     """
-    line: LiveLine | None = None
+    line: ProgressLine | None = None
     if is_lively(sys.stderr):
-        from .progress_line import LiveLine
-        line = LiveLine(sys.stderr, channel, time.monotonic(), homing=method == 'home')
+        from .progress_line import ProgressLine
+        line = ProgressLine(sys.stderr, channel, time.monotonic(), homing=method == 'home')
     moving = _Move(focusd, method, (channel, *arguments), line)
     try:
         status = moving.run()
@@ -63,111 +66,105 @@ def move(focusd: Focusd, method: str, channel: int, *arguments: Any) -> Outcome:
         if line is not None:
             line.clear()
     place = ''
-    if moving.stopping and status == CommandStatus.Succeeded and sys.stderr is not None and sys.stderr.isatty():
-        place = _resting_place(focusd, channel)
+    if moving.stopping and status == CommandStatus.Succeeded and is_terminal(sys.stderr):
+        place = _where_it_stopped(focusd, channel)
         if place and line is None:
-            place = f'\n{place}'  # behind the ^C of the terminal
+            place = f'\n{place}'  # the terminal has printed ^C on the present line
     return Outcome.of(status, place)
 
 
-def _resting_place(focusd: Focusd, channel: int) -> str:
-    """Where a channel has stopped, in words; empty where the daemon does not say."""
+def _where_it_stopped(focusd: Focusd, channel: int) -> str:
+    """A sentence with the position of a channel after a stop; empty if the daemon does not answer."""
     try:
-        state = focusd.report(_PATIENCE_S)
+        state = focusd.report(EXTRA_REPORT_LIMIT_S)
     except NoAnswer:
         return ''
     steps = state.get(f'current_steps_{channel}')
-    if state.get(f'status_{channel}') in (FocuserStatus.Idle, FocuserStatus.Moving) and isinstance(steps, int):
+    if is_usable(state.get(f'status_{channel}')) and isinstance(steps, int):
         return f'Channel {channel} stopped at {steps:+d} steps'
     from .status import channel_line
     return channel_line(state, channel, False)
 
 
 class _Move:
-    def __init__(self, focusd: Focusd, method: str, arguments: tuple[Any, ...], line: LiveLine | None) -> None:
+    """One move: `_call`, `_follow` and `_stop` are threads, all else is done by the main thread."""
+
+    def __init__(self, focusd: Focusd, method: str, arguments: tuple[Any, ...], line: ProgressLine | None) -> None:
         self._focusd = focusd
         self._method = method
-        self._arguments = arguments  # of which the first is the channel
+        self._arguments = arguments  # the first one is the channel
         self._line = line
+        self._events = EventQueue()
+        self._status: int | None = None
+        self._cancelled = threading.Event()
+        self._returned = threading.Event()
         self.stopping = False
-        self._events: SimpleQueue[tuple[str, Any]] = SimpleQueue()  # its put() may be used by a signal handler
-        self._unwanted = threading.Event()
-        self._ended = threading.Event()
 
     def run(self) -> int:
-        """The CommandStatus of the move, or of its stop."""
-        handler = signal.getsignal(signal.SIGINT)
-        if handler is not signal.SIG_IGN:  # a shell's background job is not meant to hear Ctrl-C
-            signal.signal(signal.SIGINT, lambda *_: self._events.put(('interrupt', None)))
-        try:
-            self._start(self._wait)
-            self._start(self._watch)
-            while True:
-                with HearingCtrlC():
-                    event, value = self._events.get()
-                status = self._outcome(event, value)
-                if status is not None:
-                    return status
-        finally:
-            signal.signal(signal.SIGINT, handler)
+        """The CommandStatus of the move or, after Ctrl-C, of the stop."""
+        with self._events.handling({signal.SIGINT: self._interrupt}):
+            self._events.start(self._call)
+            self._events.start(self._follow)
+            while self._status is None:
+                self._events.do_next()
+        return self._status
 
-    def _outcome(self, event: str, value: Any) -> int | None:
-        if event == 'stopped' or (event == 'moved' and not self.stopping):
-            return int(value)
-        if event == 'lost' and not self.stopping:
-            return NO_COMMUNICATION
-        if event == 'state' and self._line is not None:
-            self._line.show(value, self.stopping, time.monotonic())
-        if event == 'interrupt':
-            if self.stopping:
-                return TERMINATED_BY_USER
-            self.stopping = True
-            self._unwanted.set()
-            self._start(self._stop)
-        return None
+    def _interrupt(self) -> None:
+        if self.stopping:
+            self._status = TERMINATED_BY_USER
+            return
+        self.stopping = True
+        self._cancelled.set()
+        self._events.start(self._stop)
 
-    @staticmethod
-    def _start(target: Callable[[], None]) -> None:
-        # with SIGINT blocked, which a thread inherits: the one that wakes has to be the main thread
-        threading.Thread(target=target, daemon=True).start()
+    def _end_move(self, status: int) -> None:
+        if not self.stopping:
+            self._status = status
 
-    def _wait(self) -> None:
+    def _end_stop(self, status: int) -> None:
+        self._status = status
+
+    def _show(self, state: dict[str, Any]) -> None:
+        if self._line is not None:
+            self._line.show(state, self.stopping, time.monotonic())
+
+    def _call(self) -> None:
         status = NO_COMMUNICATION
         try:
             with self._focusd.entry.connect() as daemon:
-                daemon._pyroBind()  # within the default timeout; the move itself has none
+                daemon._pyroBind()  # within the timeout of the entry; the move itself has none
                 daemon._pyroTimeout = None
-                if not self._unwanted.is_set():
+                if not self._cancelled.is_set():
                     status = status_of(getattr(daemon, self._method)(*self._arguments))
         except Exception:
-            pass  # whatever Pyro or the daemon raised, it is no answer
-        self._ended.set()
-        self._events.put(('moved', status))
+            pass  # whatever Pyro or the daemon raised: the outcome of the move is not known
+        self._returned.set()
+        self._events.put(self._end_move, status)
 
-    def _watch(self) -> None:
-        interval = _QUIET_INTERVAL_S if self._line is None else _LIVE_INTERVAL_S
-        heard = time.monotonic()
-        while not self._ended.wait(interval):
+    def _follow(self) -> None:
+        interval_s = QUIET_INTERVAL_S if self._line is None else LIVE_INTERVAL_S
+        answered_at = time.monotonic()
+        while not self._returned.wait(interval_s):
             try:
                 with self._focusd.entry.connect() as daemon:
-                    while not self._ended.is_set():
+                    while not self._returned.is_set():
                         state = daemon.report_status()
-                        heard = time.monotonic()
+                        answered_at = time.monotonic()
                         if isinstance(state, dict):
-                            self._events.put(('state', state))
-                        self._ended.wait(interval)
+                            self._events.put(self._show, state)
+                        self._returned.wait(interval_s)
             except Exception as e:
-                if hasattr(e, '_pyroTraceback'):  # raised by the daemon, which thus is there
-                    heard = time.monotonic()
-            if time.monotonic() - heard > _GIVE_UP_AFTER_S:
-                self._events.put(('lost', None))
+                if hasattr(e, '_pyroTraceback'):  # the daemon raised it, so it is there
+                    answered_at = time.monotonic()
+            if time.monotonic() - answered_at > LOST_AFTER_S:
+                self._events.put(self._end_move, NO_COMMUNICATION)
                 return
 
     def _stop(self) -> None:
-        # The stop can overtake the move, which is on a connection of its own, and an early stop cancels nothing: only
-        # when the move has returned as well does nothing of ours follow.
-        for _ in range(5):
+        # The move is on another connection, so the stop can reach the daemon first and then cancels nothing. It is
+        # repeated until the move has returned: only then will this client start no motion any more.
+        for _ in range(_MOST_STOPS):
             status = self._focusd.command('stop_channel', self._arguments[0])
-            if status != CommandStatus.Succeeded or self._ended.wait(1):
+            if status != CommandStatus.Succeeded or self._returned.wait(_NEXT_STOP_S):
                 break
-        self._events.put(('stopped', status))
+        self._events.put(self._end_stop, status)

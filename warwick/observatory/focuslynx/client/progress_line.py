@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live line of a move: bar, position, target, speed and time left, in one line that is drawn anew in its place.
+"""The progress of a move in one line, which is drawn again in its place: bar, position, target, speed, time left.
 
-Of homing nobody knows how far it has to go, or where the counter will be set: it has a line without a bar.
+The line of homing has no bar: its distance is not known, and the position is set on the way.
 
-A line of our own instead of a library: this is all there is to draw, and loading one would take longer than the rest of
-the client.
+No library is used, because loading one takes longer than loading the rest of the client.
 """
 
 from __future__ import annotations
@@ -12,45 +11,46 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..constants import FocuserStatus
+from ..constants import FocuserStatus, is_usable
 from .status import condition, duration
-from .terminal import in_foreground, size, speaks_unicode
+from .terminal import RESET_STYLE, in_foreground, size, speaks_unicode
 
-_FILLED, _REST, _PLAIN = '\x1b[36m', '\x1b[2m', '\x1b[0m'
-_SPEED_OVER_S, _SPEED_AFTER_S = 8.0, 0.9
-_STILL_S = 1.0
+_DONE_STYLE, _REST_STYLE = '\x1b[36m', '\x1b[2m'
+_SPEED_WINDOW_S = 8.0      # the speed is the mean over this time
+_SPEED_MIN_SPAN_S = 0.9    # below this it is too inaccurate to be shown
+_STANDSTILL_AFTER_S = 1.0  # without a new position
 _SHORTEST_BAR = 10
 
 
-class LiveLine:
-    """A line on a terminal that can move its cursor. It never fails: a terminal may go away, and the move goes on.
+class ProgressLine:
+    """A line on a terminal whose cursor can be moved. It raises nothing when the terminal goes away.
 
-    Between two drawings the cursor stands at the line's beginning. A terminal that was made narrower has wrapped the
-    line, and this way its remains are below the cursor, where the next drawing erases them.
+    Between two drawings the cursor is at the beginning of the line. When a terminal is made narrower it wraps the line;
+    the rest of it is then below the cursor, where the next drawing erases it.
     """
 
     def __init__(self, stream: Any, channel: int, now: float, homing: bool = False) -> None:
-        """`now` is in seconds, on the clock of `show`."""
+        """`now` is in seconds, by the same clock as in `show`."""
         self._stream = stream
         self._channel = channel
         self._homing = homing
-        self._began_at = self._looked_at = now
+        self._began_at = self._shown_at = now
         self._bars = '━─' if speaks_unicode(stream) else '=-'
         self._start: int | None = None
-        self._seen: list[tuple[float, int]] = []  # time and position, where it was another than before
+        self._positions: list[tuple[float, int]] = []  # time and position, one for each change
 
     def show(self, state: dict[str, Any], stopping: bool, now: float) -> None:
-        """Draw what a status says that came at `now`."""
+        """Draw the line for a status that was received at `now`."""
         columns, _ = size(self._stream)
         self._write(self._text(state, columns - 1, stopping, now))
-        self._looked_at = now
+        self._shown_at = now
 
     def clear(self) -> None:
-        """Leave nothing behind, and no ^C of the terminal's either."""
+        """Erase the line, and a ^C that the terminal has printed."""
         self._write('')
 
     def _write(self, text: str) -> None:
-        if not in_foreground(self._stream):  # the line would run through what the user types
+        if not in_foreground(self._stream):  # the line would mix with what the user types
             return
         try:
             self._stream.write(f'\r{text}\x1b[J\r')
@@ -61,15 +61,15 @@ class LiveLine:
     def _text(self, state: dict[str, Any], columns: int, stopping: bool, now: float) -> str:
         status, steps, target = (state.get(f'{key}_{self._channel}')
                                  for key in ('status', 'current_steps', 'target_steps'))
-        if status not in (FocuserStatus.Idle, FocuserStatus.Moving) or not isinstance(steps, int):
+        if not is_usable(status) or not isinstance(steps, int):
             return f'Channel {self._channel}: {condition(state, self._channel)}'[:columns]
         if self._homing:
             doing = 'stopping' if stopping else f'homing, {duration(now - self._began_at)}'
             return f'Channel {self._channel} {steps:+7d} steps   {doing}'[:columns]
         if self._start is None:
             self._start = steps
-        if not self._seen or self._seen[-1][1] != steps:
-            self._seen.append(((self._looked_at + now) / 2, steps))
+        if not self._positions or self._positions[-1][1] != steps:
+            self._positions.append(((self._shown_at + now) / 2, steps))
         if status == FocuserStatus.Idle or not isinstance(target, int):
             return f'Channel {self._channel} {steps:+7d} steps'[:columns]
 
@@ -86,7 +86,7 @@ class LiveLine:
 
     @staticmethod
     def _tails(target: int, speed: float | None, left: str) -> list[str]:
-        """What stands behind the bar, from the longest form to the shortest."""
+        """The texts that can follow the bar, from the longest to the shortest."""
         goal = f' {target:+7d}'
         rate = '' if speed is None else f'{speed:.0f}'
         return [f'{goal} steps  {rate:>5} {"steps/s" if rate else "":7}  {left:>10}',
@@ -95,22 +95,25 @@ class LiveLine:
 
     def _bar(self, width: int, fraction: float) -> str:
         filled = round(width * fraction)
-        return f'{_FILLED}{self._bars[0] * filled}{_PLAIN}{_REST}{self._bars[1] * (width - filled)}{_PLAIN}'
+        return (f'{_DONE_STYLE}{self._bars[0] * filled}{RESET_STYLE}'
+                f'{_REST_STYLE}{self._bars[1] * (width - filled)}{RESET_STYLE}')
 
     def _speed(self, now: float) -> float | None:
-        """Steps per second over the last seconds; None until that is long enough to be true, and at a standstill.
+        """The mean of steps per second over the last seconds; None at a standstill, and as long as it is inaccurate.
 
-        The first position seen is from before it moved, nobody knows how long. A position that has not changed for
-        longer than usual is a standstill.
+        The first position does not count: the motion has begun some time after it. A position that has not changed
+        for longer than usual is a standstill.
         """
-        seen = self._seen[1:]
-        if len(seen) < 2:
+        positions = self._positions[1:]
+        if len(positions) < 2:
             return None
-        usual_s = seen[-1][0] - seen[-2][0]
-        since = now - max(_SPEED_OVER_S, 4 * usual_s)
-        (first_at, first), (last_at, last) = next((each for each in seen if each[0] >= since), seen[-1]), seen[-1]
-        moved, over_s = abs(last - first), max(last_at, now - max(_STILL_S, 2 * usual_s)) - first_at
-        return moved / over_s if moved and over_s >= _SPEED_AFTER_S else None
+        usual_s = positions[-1][0] - positions[-2][0]
+        since = now - max(_SPEED_WINDOW_S, 4 * usual_s)
+        first_at, first = next((each for each in positions if each[0] >= since), positions[-1])
+        last_at, last = positions[-1]
+        moved = abs(last - first)
+        span_s = max(last_at, now - max(_STANDSTILL_AFTER_S, 2 * usual_s)) - first_at
+        return moved / span_s if moved and span_s >= _SPEED_MIN_SPAN_S else None
 
 
 def _left(seconds: int | None) -> str:

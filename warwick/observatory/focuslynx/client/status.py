@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The status in words and in JSON. It may come from a daemon that is older or newer, and leave anything out."""
+"""The status in words and as JSON. The daemon may be older or newer than the client: any key may be missing."""
 
 from __future__ import annotations
 
@@ -7,31 +7,29 @@ import sys
 import time
 from typing import Any
 
-from ..constants import NO_COMMUNICATION, FocuserStatus
-from .api import Focusd, HearingCtrlC, NoAnswer, Outcome
+from ..constants import CHANNELS, FocuserStatus, is_usable
+from ..text import one_line, printable
+from .api import Focusd
+from .commands import Outcome
+from .events import interruptible
 from .terminal import is_lively
 
 OLD_S = 10
-"""An age that is worth a word: twice the usual time between two looks at a focuser at rest."""
+"""Data that are older are marked with their age. The daemon usually polls a focuser at rest every 5 s."""
 
 
 def status(focusd: Focusd) -> Outcome:
-    state = _report(focusd)
-    return Outcome.of(NO_COMMUNICATION) if state is None else Outcome(0, _text(state))
+    return Outcome(0, _text(_report(focusd)))
 
 
 def json_line(focusd: Focusd) -> Outcome:
     import json
-    state = _report(focusd)
-    return Outcome.of(NO_COMMUNICATION) if state is None else Outcome(0, json.dumps(state))
+    return Outcome(0, json.dumps(_report(focusd)))
 
 
-def _report(focusd: Focusd) -> dict[str, Any] | None:
-    try:
-        with HearingCtrlC():
-            return focusd.report()
-    except NoAnswer:
-        return None
+def _report(focusd: Focusd) -> dict[str, Any]:
+    with interruptible():
+        return focusd.report()
 
 
 def _text(state: dict[str, Any]) -> str:
@@ -39,12 +37,13 @@ def _text(state: dict[str, Any]) -> str:
     date = str(state.get('date', 'at an unknown time')).replace('T', ' ').rstrip('Z')
     age_s = seconds_since(state.get('date'), time.time())
     if age_s is not None and abs(age_s) > OLD_S:
-        date += f' ({duration(age_s)} ago)' if age_s > 0 else f' ({duration(-age_s)} ahead of the clock here)'
-    return '\n'.join([f'Data received {date}:'] + [channel_line(state, channel, colour) for channel in (1, 2)])
+        age = duration(abs(age_s))
+        date += f' ({age} ago)' if age_s > 0 else f' ({age} ahead of the clock of this machine)'
+    return '\n'.join([f'Data received {date}:'] + [channel_line(state, channel, colour) for channel in CHANNELS])
 
 
 def seconds_since(date: object, now: float) -> float | None:
-    """The seconds from a date in a status to `now`, in seconds since 1970; None where it is no such date."""
+    """The seconds from a date of a status to `now`, which is in seconds since 1970; None if it is no such date."""
     import datetime
     try:
         then = datetime.datetime.fromisoformat(str(date).replace('Z', '+00:00'))
@@ -54,7 +53,7 @@ def seconds_since(date: object, now: float) -> float | None:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its one fitting unit: `42 s`, `3 min`, `5 h`, `2 d`."""
+    """A length of time in a unit of its size: `42 s`, `3 min`, `5 h`, `2 d`."""
     for unit_s, unit, limit_s in ((1, 's', 100), (60, 'min', 100 * 60), (3600, 'h', 48 * 3600)):
         if seconds < limit_s:
             return f'{seconds / unit_s:.0f} {unit}'
@@ -62,7 +61,7 @@ def duration(seconds: float) -> str:
 
 
 def channel_line(state: dict[str, Any], channel: int, colour: bool) -> str:
-    """The line for a channel."""
+    """The line of `focus status` for a channel."""
     def steps(key: str) -> str:
         value = state.get(f'{key}_steps_{channel}')
         text = f'{value:+7d}' if isinstance(value, int) else 'unknown'
@@ -70,7 +69,7 @@ def channel_line(state: dict[str, Any], channel: int, colour: bool) -> str:
 
     bold = clear = ''
     status = state.get(f'status_{channel}')
-    if status not in (FocuserStatus.Idle, FocuserStatus.Moving):
+    if not is_usable(status):
         return f'Channel {channel}: {condition(state, channel, colour)}'
     if colour:
         from warwick.observatory.common import TFmt
@@ -83,7 +82,7 @@ def channel_line(state: dict[str, Any], channel: int, colour: bool) -> str:
 
 
 def condition(state: dict[str, Any], channel: int, colour: bool = False) -> str:
-    """The label of a channel's status and, below Idle, the reason: `ERROR (compensation is on: TComp ON = 1)`."""
+    """The label of a channel's status, with the reason if it has one: `ERROR (compensation is on: TComp ON = 1)`."""
     status = state.get(f'status_{channel}')
     label = FocuserStatus.label(status if isinstance(status, int) else -1, colour)
     why = reason(state, channel)
@@ -91,19 +90,16 @@ def condition(state: dict[str, Any], channel: int, colour: bool = False) -> str:
 
 
 def reason(state: dict[str, Any], channel: int) -> str:
-    """Why a channel is below Idle, fit to stand in parentheses; empty where the daemon gives no reason."""
-    error = state.get(f'error_{channel}')
-    if not isinstance(error, str):
-        return ''
-    return '; '.join(_unbracketed(part) for part in printable(' '.join(error.split())).split('; '))
+    """Why a channel cannot be used, for use in parentheses; empty if the daemon gives no reason."""
+    return '; '.join(_without_brackets(part) for part in sentence(state.get(f'error_{channel}')).split('; '))
 
 
-def printable(text: str) -> str:
-    """A text of the daemon's or the hub's that can do nothing to a terminal."""
-    return ''.join(c if c.isprintable() else '?' for c in text)
+def sentence(value: object) -> str:
+    """A sentence of the daemon on one line, harmless to a terminal; empty if it gives none."""
+    return printable(one_line(value)) if isinstance(value, str) and value.strip() else ''
 
 
-def _unbracketed(text: str) -> str:
+def _without_brackets(text: str) -> str:
     """`it is on (KEY = 1)` as `it is on: KEY = 1`."""
     if text.count('(') == 1 and ' (' in text and text.endswith(')'):
         return text[:-1].replace(' (', ': ')

@@ -1,116 +1,114 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `focus watch` shows: the lines of a screen of any size, made from what is known, without a terminal.
-
-A line is a list of pieces, each a text and its style: an escape sequence, or an empty text.
-"""
+"""The screen of `focus watch`: its lines for a terminal of any size. Nothing here reads or writes a terminal."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..constants import FocuserStatus
+from ..constants import CHANNELS, FocuserStatus, is_usable
+from ..text import printable
 from .chart import Trace, drawn
-from .status import OLD_S, duration, printable, reason
+from .status import OLD_S, duration, reason
+from .terminal import RESET_STYLE
 
-Line = list  # of (text, style)
+Line = list[tuple[str, str]]
+"""Pieces of text, each with its style: an escape sequence, or nothing."""
 
 _BOLD, _DIM, _RED, _YELLOW, _CYAN, _GREEN = (f'\x1b[{n}m' for n in (1, 2, 91, 93, 36, 92))
-_PLAIN = '\x1b[0m'
 _STYLES = {FocuserStatus.Disabled: _BOLD, FocuserStatus.Initializing: '\x1b[96m', FocuserStatus.Idle: _GREEN,
            FocuserStatus.Moving: _YELLOW}
 
-_LABEL_WIDTH = 8    # of the numbers at a chart
+_AXIS_WIDTH = 8              # of the numbers beside a chart
 _NARROWEST_CHART = 12
 _HIGHEST_CHART = 12
-_FLAT_STEPS, _FLAT_C = 10, 0.4  # a chart spans no less, or noise would look like an event
+_LEAST_SPAN_STEPS = 10       # of a chart; noise looks like an event in a smaller one
+_LEAST_SPAN_C = 0.4
+_NARROWEST_RANGE = 10
 
 
-class Known(NamedTuple):
-    """What the screen is made from. `now` and the traces share one clock; ages are in seconds."""
+class ScreenData(NamedTuple):
+    """What the screen shows. `now` and the traces have the same clock."""
 
-    title: str
+    unit: str
+    address: str
     clock: str
     now: float
-    state: dict[str, Any] | None     # the last answer, None before the first and while there is none
-    age_s: float                     # of the data in it
-    silence: tuple[str, ...]         # what to say of a daemon that does not answer, in two lines; else empty
+    state: dict[str, Any] | None     # the last answer; None before the first one, and while the daemon is silent
+    age_s: float                     # of the data in `state`
+    silent_s: float | None           # how long the daemon has been silent; None if it answers
     positions: dict[int, Trace]
     temperatures: dict[int, Trace]
 
+    def number(self, key: str, channel: int) -> int | None:
+        """An integer of the state; None if it is not there."""
+        value = self.state.get(f'{key}_{channel}') if self.state else None
+        return value if isinstance(value, int) else None
 
-def screen(known: Known, columns: int, rows: int, unicode: bool) -> list[Line]:
-    """The lines, no more than `rows`, none longer than `columns`."""
-    lines = [_title(known, columns)]
+    def usable(self, channel: int) -> bool:
+        return is_usable(self.number('status', channel))
+
+
+def screen(data: ScreenData, columns: int, rows: int, unicode: bool) -> list[Line]:
+    """The lines: at most `rows`, none longer than `columns`."""
+    lines = [_title(data, columns)]
     room = (rows - 2) // 2               # for each channel
     chart_rows = min(_HIGHEST_CHART, room - 4)
     if chart_rows < 2:
         chart_rows = 0
-    for channel in (1, 2):
+    for channel in CHANNELS:
         if room >= 3:
-            lines.append([(text, _RED) for text in known.silence[1:]] if channel == 1 else [])
-        lines.append(_head(known, channel, columns, unicode))
+            first = channel == CHANNELS[0]
+            lines.append([(f'is {data.unit} running?', _RED)] if first and data.silent_s is not None else [])
+        lines.append(_head(data, channel, columns, unicode))
         if room >= 2:
-            lines.append(_bar(known, channel, columns, unicode))
+            lines.append(_bar(data, channel, columns, unicode))
         if chart_rows:
-            lines += _charts(known, channel, columns, chart_rows, unicode)
+            lines += _charts(data, channel, columns, chart_rows, unicode)
     return [_clipped(line, columns) for line in lines[:rows]]
 
 
 def painted(lines: list[Line], columns: int, rows: int, colour: bool) -> str:
-    """The screen as a terminal takes it, from the upper left corner, over whatever it shows."""
+    """The text that draws these lines over the present screen, from the upper left corner."""
     texts = []
     for line in lines:
-        text = ''.join(f'{style}{text}{_PLAIN}' if style and colour else text for text, style in line)
-        # Behind a line that is full the cursor is still on its last character, which would be erased
+        text = ''.join(f'{style}{text}{RESET_STYLE}' if style and colour else text for text, style in line)
+        # After a line of full width the cursor is still on its last character, which must not be erased
         texts.append(text if sum(len(text) for text, _ in line) >= columns else f'{text}\x1b[K')
     return '\r\n'.join(texts) + ('\r\n\x1b[J' if len(lines) < rows else '')
 
 
-def _title(known: Known, columns: int) -> Line:
-    if known.silence:
-        return [(known.silence[0], _RED)]
-    if known.state is None:
-        return [(known.title, _BOLD), ('  waiting for the first answer', '')]
-    age = f'data {duration(known.age_s)} old'
-    right = f'{age}   {known.clock}'
-    left = known.title if len(known.title) + len(right) + 2 <= columns else known.title.split()[0]
+def _title(data: ScreenData, columns: int) -> Line:
+    if data.silent_s is not None:
+        return [(f'no answer from focusd at {data.address} for {duration(data.silent_s)}', _RED)]
+    title = f'{data.unit}  {data.address}'
+    if data.state is None:
+        return [(title, _BOLD), ('  waiting for the first answer', '')]
+    age = f'data {duration(data.age_s)} old'
+    right = f'{age}   {data.clock}'
+    left = title if len(title) + len(right) + 2 <= columns else data.unit
     if len(left) + len(right) + 2 > columns:
         right = age
     gap = ' ' * max(2, columns - len(left) - len(right))
-    return [(left, _BOLD), (gap, ''), (age, _YELLOW if known.age_s > OLD_S else _DIM), (right[len(age):], _DIM)]
+    return [(left, _BOLD), (gap, ''), (age, _YELLOW if data.age_s > OLD_S else _DIM), (right[len(age):], _DIM)]
 
 
-def _status(known: Known, channel: int) -> int | None:
-    status = known.state.get(f'status_{channel}') if known.state else None
-    return status if isinstance(status, int) else None
-
-
-def _number(known: Known, key: str, channel: int) -> int | None:
-    value = known.state.get(f'{key}_steps_{channel}') if known.state else None
-    return value if isinstance(value, int) else None
-
-
-def _usable(known: Known, channel: int) -> bool:
-    return _status(known, channel) in (FocuserStatus.Idle, FocuserStatus.Moving)
-
-
-def _head(known: Known, channel: int, columns: int, unicode: bool) -> Line:
+def _head(data: ScreenData, channel: int, columns: int, unicode: bool) -> Line:
     name: Line = [(f'Channel {channel}  ', _BOLD)]
-    if known.state is None:
-        return [*name, ('NO ANSWER' if known.silence else '', _DIM)]
-    status = _status(known, channel)
+    if data.state is None:
+        return [*name, ('NO ANSWER' if data.silent_s is not None else '', _DIM)]
+    status = data.number('status', channel)
     line: Line = [*name, (f'{FocuserStatus.label(-1 if status is None else status):12}',
                           _STYLES.get(-1 if status is None else status, _RED))]
-    if _usable(known, channel):
-        steps, target = _number(known, 'current', channel), _number(known, 'target', channel)
+    if data.usable(channel):
+        steps, target = data.number('current_steps', channel), data.number('target_steps', channel)
         line.append((f'  {steps:+7d} steps' if steps is not None else '  unknown steps', _BOLD))
-        going = status == FocuserStatus.Moving and target is not None
-        line.append((f' {"→" if unicode else "to"} {target:+d}'.ljust(12) if going else ' ' * 12, _YELLOW))
-        celsius = known.state.get(f'temperature_{channel}')
+        has_target = status == FocuserStatus.Moving and target is not None
+        line.append((f' {"→" if unicode else "to"} {target:+d}'.ljust(12) if has_target else ' ' * 12, _YELLOW))
+        celsius = data.state.get(f'temperature_{channel}')
         degrees = '°C' if unicode else ' C'
         line.append((f'{celsius:7.1f}{degrees}' if isinstance(celsius, (int, float)) else ' no temp.', ''))
-        line += _remark(known.state, channel, columns - sum(len(text) for text, _ in line))
-    nickname = known.state.get(f'nickname_{channel}')
+        line += _remark(data.state, channel, columns - sum(len(text) for text, _ in line))
+    nickname = data.state.get(f'nickname_{channel}')
     room = columns - sum(len(text) for text, _ in line) - 3
     if isinstance(nickname, str) and nickname and len(nickname) <= room:
         line.append((f'{printable(nickname):>{room + 3}}', _DIM))
@@ -118,67 +116,67 @@ def _head(known: Known, channel: int, columns: int, unicode: bool) -> Line:
 
 
 def _remark(state: dict[str, Any], channel: int, room: int) -> Line:
-    """What the hub does by itself, or knows of its home switch, where there is room for it."""
+    """Whether the hub compensates, or the focuser is homed, if there is room for that."""
     text = '  compensating' if state.get(f'compensating_{channel}') is True else \
         '  homed' if state.get(f'homed_{channel}') is True else ''
     return [(text, _DIM)] if text and len(text) <= room else []
 
 
-def _bar(known: Known, channel: int, columns: int, unicode: bool) -> Line:
-    """The position within the range or, where there is none, the reason."""
-    if known.state is None:
+def _bar(data: ScreenData, channel: int, columns: int, unicode: bool) -> Line:
+    """The position within the range or, for a channel that cannot be used, the reason."""
+    if data.state is None:
         return []
-    if not _usable(known, channel):
-        return [(f'  {reason(known.state, channel)}', '')]
-    low, high, steps, target = (_number(known, key, channel) for key in ('min', 'max', 'current', 'target'))
+    if not data.usable(channel):
+        return [(f'  {reason(data.state, channel)}', '')]
+    low, high, steps, target = (data.number(f'{key}_steps', channel) for key in ('min', 'max', 'current', 'target'))
     if low is None or high is None or steps is None or low >= high:
         return []
     left, right = f'  {low:+d} ', f' {high:+d}'
     width = columns - len(left) - len(right)
-    if width < 10:
+    if width < _NARROWEST_RANGE:
         return []
 
-    def place(value: int) -> int:
+    def column(value: int) -> int:
         return min(width - 1, max(0, round((value - low) / (high - low) * (width - 1))))
 
-    track, zero, way, goal, here = '─┼━◇●' if unicode else '-|=xO'
+    track, zero, way, goal, position = '─┼━◇●' if unicode else '-|=xO'
     cells = [(track, _DIM)] * width
     if low <= 0 <= high:
-        cells[place(0)] = (zero, _DIM)
-    if target is not None and _status(known, channel) == FocuserStatus.Moving:
-        first, last = sorted((place(steps), place(target)))
+        cells[column(0)] = (zero, _DIM)
+    if target is not None and data.number('status', channel) == FocuserStatus.Moving:
+        first, last = sorted((column(steps), column(target)))
         cells[first:last + 1] = [(way, _YELLOW)] * (last + 1 - first)
-        cells[place(target)] = (goal, _YELLOW)
-    cells[place(steps)] = (here, _BOLD + _CYAN)
+        cells[column(target)] = (goal, _YELLOW)
+    cells[column(steps)] = (position, _BOLD + _CYAN)
     return [(left, _DIM), *_joined(cells), (right, _DIM)]
 
 
-def _charts(known: Known, channel: int, columns: int, rows: int, unicode: bool) -> list[Line]:
-    """Both charts side by side, or one alone where there is no room, and their caption."""
-    wanted = [(known.positions[channel], 'position', '{:+.0f}', _FLAT_STEPS, _CYAN),
-              (known.temperatures[channel], 'temperature', '{:.1f}', _FLAT_C, _YELLOW)]
-    width = (columns - 1) // 2 - _LABEL_WIDTH - 3
+def _charts(data: ScreenData, channel: int, columns: int, rows: int, unicode: bool) -> list[Line]:
+    """The charts of position and temperature side by side with their captions; only the first if there is no room."""
+    wanted = [(data.positions[channel], 'position', '{:+.0f}', _LEAST_SPAN_STEPS, _CYAN),
+              (data.temperatures[channel], 'temperature', '{:.1f}', _LEAST_SPAN_C, _YELLOW)]
+    width = (columns - 1) // 2 - _AXIS_WIDTH - 3
     if width < _NARROWEST_CHART:
         del wanted[1]
-        width = columns - _LABEL_WIDTH - 3
+        width = columns - _AXIS_WIDTH - 3
     lines: list[Line] = [[] for _ in range(rows + 1)]
     if width < _NARROWEST_CHART:
         return lines
-    for trace, name, form, flat, style in wanted:
-        span = trace.span(known.now, flat)
-        chart = drawn(trace, known.now, span, width, rows, unicode) if span else [' ' * width] * rows
+    for trace, name, form, least_span, style in wanted:
+        span = trace.span(data.now, least_span)
+        chart = drawn(trace, data.now, span, width, rows, unicode) if span else [' ' * width] * rows
         labels = [''] * rows
         if span:
             labels[0], labels[-1] = form.format(span[1]), form.format(span[0])
         for line, label, text in zip(lines, labels, chart):
-            line += [(f' {label:>{_LABEL_WIDTH}} {"│" if unicode else "|"}', _DIM), (text, style), (' ', '')]
-        caption = f'{name}, {trace.window_s(known.now) // 60} min'
-        lines[-1].append((f'{"":{_LABEL_WIDTH + 1}} {caption:{width + 2}}', _DIM))
+            line += [(f' {label:>{_AXIS_WIDTH}} {"│" if unicode else "|"}', _DIM), (text, style), (' ', '')]
+        caption = f'{name}, {trace.window_s(data.now) // 60} min'
+        lines[-1].append((f'{"":{_AXIS_WIDTH + 1}} {caption:{width + 2}}', _DIM))
     return lines
 
 
 def _joined(cells: Line) -> Line:
-    """Neighbours of one style as one piece."""
+    """The same line, in which neighbours of one style are one piece."""
     line: Line = []
     for text, style in cells:
         if line and line[-1][1] == style:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the output goes, when it cannot go there."""
+"""Output that cannot be written."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_every_command_refuses_a_file_without_a_known_daemon(
     assert complaint(capsys, *command) == f'error: {path}: daemon: 9036: must be a string'
 
 
-def test_a_wrong_configuration_in_a_real_process_gives_one_line_and_exit_1(
+def test_a_wrong_configuration_gives_one_line_and_exit_1(
     client: Client, settings: dict[str, Any]
 ) -> None:
     client.config.write_text(json.dumps({key: value for key, value in settings.items() if key != 'daemon'}))

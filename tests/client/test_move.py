@@ -92,7 +92,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 @pytest.mark.parametrize('arguments, call', [(('set', '1', '500'), ['set_focus', 1, 500, False]),
                                              (('offset', '2', '-20'), ['set_focus', 2, -20, True]),
                                              (('center', '1'), ['center', 1]), (('home', '2'), ['home', 2])])
-def test_ctrl_c_during_a_move_stops_the_channel_and_exits_with_the_status_of_the_stop(
+def test_ctrl_c_in_a_move_stops_it_and_exits_as_the_stop(
     client: Client, daemon: Daemon, arguments: tuple[str, ...], call: list[Any]
 ) -> None:
     daemon.control.act(call[0], 'hold')
@@ -134,7 +134,7 @@ def test_a_second_ctrl_c_gives_up_at_once(client: Client, daemon: Daemon) -> Non
 
 
 @pytest.mark.parametrize('gate', [0], indirect=True)
-def test_ctrl_c_while_the_move_is_still_being_connected_lets_no_move_begin(
+def test_ctrl_c_before_the_move_is_sent_lets_no_move_begin(
     daemon: Daemon, gate: Gate, client_at: Callable[..., Client]
 ) -> None:
     moving = client_at(gate.port).start('set', '1', '500')
@@ -162,7 +162,7 @@ def test_a_stop_that_overtakes_the_move_is_sent_again(
     assert ['set_focus', 1, 500, False] in calls
 
 
-def test_a_background_job_that_is_deaf_to_ctrl_c_stays_so(client: Client, daemon: Daemon) -> None:
+def test_a_background_job_that_ignores_ctrl_c_goes_on_ignoring_it(client: Client, daemon: Daemon) -> None:
     daemon.control.act('set_focus', 'hold')
     deaf = 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])'
     moving = subprocess.Popen([sys.executable, '-c', deaf, *client.command('set', '1', '500')], env=client.environment,
@@ -186,15 +186,15 @@ def test_a_move_may_take_longer_than_the_timeout_of_the_entry(daemon: Daemon, cl
 
 
 def impatient(client: Client, *arguments: str) -> list[str]:
-    """The command line of a client that looks at a move ten times per second, and gives up after half a second."""
+    """The command line of a client that asks for the status ten times per second, and gives up after half a second."""
     python, script = client.command()
     client.environment['PYTHONPATH'] += ':' + str(Path(script).parent)
-    code = ('import sys; from warwick.observatory.focuslynx.client import main, move; move._GIVE_UP_AFTER_S = 0.5; '
-            'move._QUIET_INTERVAL_S = 0.1; sys.exit(main.main(sys.argv[1:], "focus"))')
+    code = ('import sys; from warwick.observatory.focuslynx.client import main, move; move.LOST_AFTER_S = 0.5; '
+            'move.QUIET_INTERVAL_S = 0.1; sys.exit(main.main(sys.argv[1:], "focus"))')
     return [python, '-c', code, *arguments]
 
 
-def test_a_daemon_that_fails_to_report_is_not_taken_for_one_that_vanished(client: Client, daemon: Daemon) -> None:
+def test_a_daemon_that_fails_to_report_has_not_vanished(client: Client, daemon: Daemon) -> None:
     daemon.control.act('set_focus', 'hold')
     daemon.control.act('report_status', 'raise', 'ValueError')
     moving = subprocess.Popen(impatient(client, 'set', '1', '500'), env=client.environment, stdout=subprocess.PIPE,
@@ -205,7 +205,7 @@ def test_a_daemon_that_fails_to_report_is_not_taken_for_one_that_vanished(client
 
 
 @pytest.mark.parametrize('live', [False, True])
-def test_a_daemon_that_vanishes_without_a_word_during_a_move_is_given_up(
+def test_a_daemon_that_vanishes_in_a_move_is_given_up(
     daemon: Daemon, client_at: Callable[..., Client], live: bool
 ) -> None:
     client = client_at(daemon.port, timeout=0.3)
