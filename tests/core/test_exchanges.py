@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.world import SETTINGS, World
 from warwick.observatory.focuslynx.constants import FocuserStatus
-from warwick.observatory.focuslynx.core.commands import Connect, Effects, MoveFocuser, Outcome, QueryHub
+from warwick.observatory.focuslynx.core.commands import Connect, Effects, MoveFocuser, Outcome
 from warwick.observatory.focuslynx.core.exchange import Exchange, LateReplies
 from warwick.observatory.focuslynx.core.hub_query import HubQuery
 from warwick.observatory.focuslynx.core.reports import GetStatus

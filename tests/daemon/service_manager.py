@@ -58,7 +58,7 @@ def lay(trap, owner, name):
     setattr(owner, name, call)
 
 
-lay('link', Hub, 'advance')
+lay('hub', Hub, 'advance')
 lay('opener', serial_port, 'open_port')
 lay('server', Connection, '__init__')
 '''

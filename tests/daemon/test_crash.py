@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An exception that nobody foresaw, thrown into the link thread of a real daemon."""
+"""An unexpected exception, raised on the hub thread of a real daemon."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import FAILED, IDLE, MOVING, SUCCEEDED
 from tests.simulator.harness import Simulator, eventually
 
-# Lies in wait in methods of the controller, all of which run on the link thread. A file with the name of a method
-# makes that method raise, as often as it says (0: without end).
+# Waits in methods of the Hub, all of which run on the hub thread. A file with the name of a method makes that method
+# raise, as often as it says (0: without end).
 SHIM = '''
 import os
+from warwick.observatory.focuslynx.core.focuser import Focuser
 from warwick.observatory.focuslynx.core.hub import Hub
 
 
-def trapped(name):
-    method = getattr(Hub, name)
+def trapped(owner, name):
+    method = getattr(owner, name)
     trap = os.path.join({traps!r}, name)
 
     def call(self, *args):
@@ -36,11 +37,12 @@ def trapped(name):
             with open(trap, 'w') as file:
                 file.write(str(times - 1))
         raise RuntimeError(f'thrown into {{name}}')
-    setattr(Hub, name, call)
+    setattr(owner, name, call)
 
 
-for name in ('advance', 'received', 'submit', 'views', 'take_effects', 'unattended', '_secure'):
-    trapped(name)
+for name in ('advance', 'received', 'submit', 'snapshots', 'take_effects', 'running_motors'):
+    trapped(Hub, name)
+trapped(Focuser, 'secure')
 '''
 
 
@@ -80,7 +82,7 @@ def victim(simulate: Callable[..., Simulator], tmp_path: Path) -> Iterator[Victi
         victim.daemon.kill()
 
 
-ANY_METHOD = pytest.mark.parametrize('method', ['advance', 'received', 'views', 'take_effects'])
+ANY_METHOD = pytest.mark.parametrize('method', ['advance', 'received', 'snapshots', 'take_effects'])
 
 
 @ANY_METHOD
@@ -118,7 +120,7 @@ def test_a_few_exceptions_one_after_the_other_are_got_over(victim: Victim) -> No
     assert victim.daemon.call('set_focus', 1, 500) == SUCCEEDED
 
 
-@pytest.mark.parametrize('method', ['advance', 'received', 'views'])
+@pytest.mark.parametrize('method', ['advance', 'received', 'snapshots'])
 def test_an_exception_that_comes_again_and_again_ends_the_process_with_an_error(method: str, victim: Victim) -> None:
     move = victim.begin_move()
     victim.spring(method, 0)
@@ -128,7 +130,7 @@ def test_an_exception_that_comes_again_and_again_ends_the_process_with_an_error(
     assert 'giving up' in victim.daemon.log
 
 
-@pytest.mark.parametrize('method', ['submit', 'unattended'])
+@pytest.mark.parametrize('method', ['submit', 'running_motors'])
 def test_an_exception_in_the_recovery_itself_ends_the_process_with_an_error(method: str, victim: Victim) -> None:
     move = victim.begin_move()
     victim.spring(method, 0)
@@ -148,9 +150,9 @@ def test_a_daemon_that_gives_up_leaves_no_motor_running(victim: Victim) -> None:
 
 def test_an_exception_at_the_end_of_the_process_leaves_no_motor_running(victim: Victim) -> None:
     victim.begin_move()
-    victim.spring('_secure', 1)
+    victim.spring('secure', 1)
     victim.daemon.stop()
-    assert 'thrown into _secure' in victim.daemon.log
+    assert 'thrown into secure' in victim.daemon.log
     eventually(lambda: not victim.moving(1))
     assert victim.simulator.control.get('1.position') < 56000 + 45000
 

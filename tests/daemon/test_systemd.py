@@ -178,7 +178,7 @@ def test_the_watchdog_is_fed_if_it_watches_this_process(own: bool, listener: Lis
         assert not any('WATCHDOG' in message for message in listener.told)
 
 
-@pytest.mark.parametrize('stuck', ['link', 'server'])
+@pytest.mark.parametrize('stuck', ['hub', 'server'])
 def test_the_watchdog_is_fed_only_while_all_threads_make_progress(stuck: str, listener: Listener, tmp_path: Path,
                                                                   caplog: pytest.LogCaptureFixture) -> None:
     hangs = threading.Event()
@@ -187,7 +187,7 @@ def test_the_watchdog_is_fed_only_while_all_threads_make_progress(stuck: str, li
     since = time.monotonic()
     thread = threading.Thread(target=end.wait, name=stuck)
     thread.start()
-    progress: dict[str, Callable[[], float]] = {'link': time.monotonic, 'server': time.monotonic}
+    progress: dict[str, Callable[[], float]] = {'hub': time.monotonic, 'server': time.monotonic}
     progress[stuck] = lambda: since if hangs.is_set() else time.monotonic()
     manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '400000'})
     watchdog = Watchdog(manager, progress)
@@ -226,7 +226,7 @@ def test_the_watchdog_is_fed_only_while_all_threads_make_progress(stuck: str, li
 
 def test_the_watchdog_is_not_fed_before_the_service_is_ready(listener: Listener, tmp_path: Path) -> None:
     manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '400000'})
-    watchdog = Watchdog(manager, {'link': time.monotonic})
+    watchdog = Watchdog(manager, {'hub': time.monotonic})
     watchdog.feed()
     assert not listener.has_heard()
     watchdog.report('good')

@@ -98,7 +98,7 @@ def test_a_daemon_that_dies_or_hangs_is_restarted_and_one_that_only_waits_is_not
     move = Call(deaf, 'set_focus', 1, 45000)   # type: ignore[arg-type]
     eventually(lambda: hub.control.get('1.moving') and deaf.call('report_status')['status_1'] == MOVING)
     deaf.spring('server')
-    stuck.spring('link')
+    stuck.spring('hub')
     frozen.kill('SIGSTOP')
     dies.kill('SIGKILL')
     for service in (dies, frozen, stuck, deaf):
@@ -106,7 +106,7 @@ def test_a_daemon_that_dies_or_hangs_is_restarted_and_one_that_only_waits_is_not
                    and service.show('ActiveState') == 'active')
         assert service.call('initialize') == SUCCEEDED
         assert service.call('report_status')['status_2'] == IDLE
-    for service, thread, where in ((stuck, 'link', 'hub_thread.py'), (deaf, 'server', 'pyro_server.py')):
+    for service, thread, where in ((stuck, 'hub', 'hub_thread.py'), (deaf, 'server', 'pyro_server.py')):
         told = [text for priority, text in service.log() if priority == 2]
         assert told[0].startswith(f"the thread '{thread}' has made no progress for ")
         assert any(where in line for line in told), 'and where it hangs'

@@ -354,7 +354,7 @@ class Night(FaultActions):
     @property
     def _idle_s(self) -> float:
         """How old a report may be that is still believed."""
-        return self.settings.idle_loop_delay_s + self.settings.serial_timeout_s
+        return self.settings.oldest_report_s
 
     def happened(self) -> None:
         """At every step: is what is reported true, and is every caller told in time?"""

@@ -195,9 +195,9 @@ class Scheduler:
                     self._fail, Silent(f'no answer to {exchange.request} in good time'))
 
     def _may_overtake(self, source: Source, exchange: Exchange) -> bool:
-        """Whether a source need not wait for an exchange that is overdue: it answers, or both have just failed to."""
+        """Whether a source need not wait for an exchange that is overdue: it works, or both have hardly failed yet."""
         other = exchange.source
-        return source is not other and (source.failed_polls == 0 or source.failed_polls == 1 and not other.failed_polls)
+        return source is not other and source.failed_polls <= (1 if other.failed_polls == 0 else 0)
 
     def _overdue_at(self, exchange: Exchange) -> float:
         """From when on another source may go first; never, once a part of the reply has come."""

@@ -9,7 +9,6 @@ network hub that is switched off), so a short-lived thread does that and hands t
 from __future__ import annotations
 
 import collections
-import logging
 import os
 import select
 import threading
@@ -36,6 +35,7 @@ from ..core import (
     Snapshot,
     Write,
 )
+from .log import log
 from .serial_port import explain
 
 LONGEST_WAIT_S = 1.0
@@ -52,8 +52,6 @@ MAX_STALE_READS = 8
 
 MAX_CRASHES, CRASH_WINDOW_S = 5, 60.0
 """After more unexpected exceptions than this in this time, the process has to be started again."""
-
-_log = logging.getLogger(__name__)
 
 
 class HubThread:
@@ -113,7 +111,7 @@ class HubThread:
             try:
                 self.submit(Disconnect()).result(timeout_s)
             except FutureTimeoutError:
-                _log.error('the motors could not be halted within %g s', timeout_s)
+                log.error('the motors could not be halted within %g s', timeout_s)
         self._ending = True
         self._wake()
         self._thread.join(max(0.1, deadline - time.monotonic()))
@@ -136,13 +134,13 @@ class HubThread:
                 try:
                     self._turn()
                 except Exception:
-                    _log.exception('unexpected failure on the hub thread')
+                    log.exception('unexpected failure on the hub thread')
                     self._halt_without_waiting()
                     if not self._recover():
-                        _log.critical('more than %d failures in %g s: giving up', MAX_CRASHES, CRASH_WINDOW_S)
+                        log.critical('more than %d failures in %g s: giving up', MAX_CRASHES, CRASH_WINDOW_S)
                         break
         except Exception:
-            _log.exception('unexpected failure in the recovery from another one: giving up')
+            log.exception('unexpected failure in the recovery from another one: giving up')
         finally:
             if not self._ending:
                 self._on_collapse()
@@ -157,7 +155,7 @@ class HubThread:
                 try:
                     self._port.write(Halt(n).encode())
                 except Exception as error:   # as in _read
-                    _log.error('channel %d could not be halted: %s', n, explain(error))
+                    log.error('channel %d could not be halted: %s', n, explain(error))
 
     def _turn(self) -> None:
         """Do everything that is due, then wait for the next thing to happen."""
@@ -325,4 +323,4 @@ def _close(port: Any) -> None:
     try:
         port.close()
     except Exception as error:
-        _log.warning('closing the port: %s', explain(error))
+        log.warning('closing the port: %s', explain(error))

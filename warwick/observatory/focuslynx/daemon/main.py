@@ -183,8 +183,7 @@ def _serve(config: Config) -> int:
     """
     from warwick.observatory.common import log as observatory_log
 
-    from ..core.commands import Connect
-    from ..core.limits import Limits
+    from ..core import Connect, Limits
     from .hub_thread import HubThread
     from .pyro_object import FocuserDaemon
     from .pyro_server import Server, StartError
@@ -228,7 +227,7 @@ def _serve(config: Config) -> int:
         hub.submit(Connect())
     manager = ServiceManager(os.environ)
     if manager.listens:
-        watchdog = Watchdog(manager, {'link': lambda: hub.progress_at, 'server': lambda: server.progress_at})
+        watchdog = Watchdog(manager, {'hub': lambda: hub.progress_at, 'server': lambda: server.progress_at})
         ready, pause_s = False, 0.0
         while not end.wait(pause_s):
             pause_s = watchdog.interval_s

@@ -8,7 +8,6 @@ order permission, channel, arguments, another command; availability and limits a
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 import threading
 import time
@@ -44,6 +43,7 @@ from ..core import (
     setting_value,
 )
 from ..hub_settings import HUB_SETTINGS, find, has_home_switch, in_words
+from .log import log
 
 CALL_LIMIT_S = 4.5
 """How long a caller of anything but a motion waits at most: clients give up after 5 s."""
@@ -63,8 +63,6 @@ COMMAND_STATUS: dict[Outcome, int] = {
     Outcome.ALREADY_CONNECTED: CommandStatus.NotDisconnected,
     Outcome.NOT_SUPPORTED: CommandStatus.NotSupported,
 }
-
-_log = logging.getLogger(__name__)
 
 Method = TypeVar('Method', bound=Callable[..., int])
 
@@ -87,7 +85,7 @@ def _control(method: Method) -> Method:
                 return CommandStatus.Failed
             return method(self, *args, **kwargs)
         except Exception:
-            _log.exception('unforeseen failure in %s', method.__name__)
+            log.exception('unexpected failure in %s', method.__name__)
             return CommandStatus.Failed
 
     return command   # type: ignore[return-value]
@@ -263,7 +261,7 @@ class FocuserDaemon:
         try:
             return COMMAND_STATUS[future.result(limit_s)]
         except FutureTimeoutError:
-            _log.error('%s had no outcome after %g s', command, limit_s)
+            log.error('%s had no outcome after %g s', command, limit_s)
             return CommandStatus.Failed
 
 

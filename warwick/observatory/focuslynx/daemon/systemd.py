@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Callable
 
 from ..constants import FocuserStatus
-from ..core.snapshot import FocuserSnapshot
+from ..core import FocuserSnapshot
 from .log import log
 
 REPORT_INTERVAL_S = 1.0
