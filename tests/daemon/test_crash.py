@@ -86,7 +86,7 @@ ANY_METHOD = pytest.mark.parametrize('method', ['advance', 'received', 'snapshot
 
 
 @ANY_METHOD
-def test_an_unforeseen_exception_fails_the_moves_halts_the_motors_and_is_over(method: str, victim: Victim) -> None:
+def test_an_unexpected_exception_fails_the_moves_halts_the_motors_and_is_over(method: str, victim: Victim) -> None:
     daemon = victim.daemon
     moves = {n: daemon.begin('set_focus', n, 45000) for n in (1, 2)}
     eventually(lambda: all(daemon.state(n) == MOVING and victim.moving(n) for n in (1, 2)))
@@ -100,13 +100,13 @@ def test_an_unforeseen_exception_fails_the_moves_halts_the_motors_and_is_over(me
         assert daemon.steps(n) == position - 56000
     assert daemon.log.count('Traceback (most recent call last)') == 1
     assert f'RuntimeError: thrown into {method}' in daemon.log
-    eventually(lambda: 'internal failure; the link to the hub is opened anew' in daemon.log)
+    eventually(lambda: 'internal failure; the link to the hub is opened again' in daemon.log)
     assert daemon.call('set_focus', 1, 500) == SUCCEEDED
     assert victim.simulator.control.get('1.position') == 56500
     assert daemon.stop() == 0
 
 
-def test_an_unforeseen_exception_in_one_command_fails_that_one(victim: Victim) -> None:
+def test_an_unexpected_exception_in_one_command_fails_that_one(victim: Victim) -> None:
     victim.spring('submit', 1)
     assert victim.daemon.call('set_focus', 1, 500) == FAILED
     eventually(lambda: victim.daemon.state(1) == IDLE)

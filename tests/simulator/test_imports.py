@@ -56,4 +56,4 @@ def test_the_process_needs_neither_pyserial_nor_the_driver() -> None:
     loaded = ast.literal_eval(done.stdout.splitlines()[-1])
     # The package itself is the parent of the simulator, and exports its constants and Config.
     assert set(loaded) <= {'warwick.observatory.focuslynx.constants', 'warwick.observatory.focuslynx.config',
-                           'warwick.observatory.focuslynx._version'}
+                           'warwick.observatory.focuslynx._version', 'warwick.observatory.focuslynx.text'}
