@@ -116,7 +116,7 @@ def a_late_reply_is_taken_for_that_of_the_other_channel() -> Patches:
 
 
 def old_reports_are_believed() -> Patches:
-    return [(FocuserSnapshot, 'at', lambda self, now: self), (availability, 'is_silent', lambda facts, now: False)]
+    return [(FocuserSnapshot, 'at', lambda self, now: self), (availability, 'is_silent', lambda facts: False)]
 
 
 def a_failed_move_is_not_halted() -> Patches:

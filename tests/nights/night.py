@@ -26,6 +26,7 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
+from warwick.observatory.focuslynx.core.exchange import LATE_LIMIT_S
 from warwick.observatory.focuslynx.core.focuser import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.core.hub import Hub
 from warwick.observatory.focuslynx.core.scheduler import HALT_PATIENCE_S
@@ -173,6 +174,8 @@ class Night(FaultActions):
 
     def wrote(self, data: bytes) -> bytes:
         """A request goes out: is it allowed?"""
+        if self._spoilt:
+            self._ill(0.0)   # its answer may be the last one to be spoilt
         self._say(f'  C: {data!r}')
         target, text = data[2:3], data[3:-1].decode('ascii')
         if self._halt_first:
@@ -354,7 +357,7 @@ class Night(FaultActions):
     @property
     def _idle_s(self) -> float:
         """How old a report may be that is still believed."""
-        return self.settings.oldest_report_s
+        return self.settings.oldest_report_s + LATE_LIMIT_S   # late replies may leave no safe request
 
     def happened(self) -> None:
         """At every step: is what is reported true, and is every caller told in time?"""

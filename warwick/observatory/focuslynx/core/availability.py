@@ -12,10 +12,13 @@ from .focuser_state import UNHOMED, FocuserState
 from .limits import Limits
 from .operation import Motion, Operation
 from .polling import Polling
-from .snapshot import NO_FRESH_REPORT, FocuserSnapshot, Reports
+from .snapshot import FocuserSnapshot, Reports
 from .unsupervised import UnsupervisedMotion
 
 NOT_CONNECTED = 'not connected'
+
+RENEWAL_LIMIT_S = 2.0
+"""The hub thread renews the published state every second: one that is not renewed for so long is not true any more."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,15 @@ def motor_may_run(facts: Facts) -> bool:
     return is_commanded(facts) or facts.unsupervised.is_possible
 
 
-def good_until(facts: Facts) -> float:
-    """Until when the last report is young enough, unless our own motion is under way."""
-    return facts.state.status_at + facts.limits.oldest_report_s
-
-
-def is_silent(facts: Facts, now: float) -> bool:
+def is_silent(facts: Facts) -> bool:
     """Whether polls have failed so that nothing is known any more, but that our own motion may go on."""
-    return not is_commanded(facts) and (facts.polling.silence is not None or now > good_until(facts))
+    return not is_commanded(facts) and facts.polling.silence is not None
 
 
 def hub_answers(facts: Facts, now: float) -> bool:
     """Whether the hub answers for this channel, even if the position that it reports can not be believed."""
     patience_s = 2 * (facts.limits.idle_loop_delay_s + facts.limits.serial_timeout_s)
-    return facts.link_down is None and (not is_silent(facts, now) or now <= facts.state.config_at + patience_s)
+    return facts.link_down is None and (not is_silent(facts) or now <= facts.state.config_at + patience_s)
 
 
 def judge(facts: Facts, now: float) -> tuple[int, str | None]:
@@ -79,8 +77,8 @@ def judge(facts: Facts, now: float) -> tuple[int, str | None]:
         if facts.polling.silence is not None:
             return FocuserStatus.Error, facts.polling.silence
         return FocuserStatus.Initializing, 'waiting for the first report of the hub'
-    if is_silent(facts, now):
-        return FocuserStatus.Error, facts.polling.silence or NO_FRESH_REPORT
+    if is_silent(facts):
+        return FocuserStatus.Error, facts.polling.silence
     if is_commanded(facts) or facts.motion is not None:
         return FocuserStatus.Moving, None
     if state.self_moving_settings:
@@ -103,12 +101,13 @@ def snapshot(facts: Facts, now: float) -> FocuserSnapshot:
     if config is None or report is None or scale is None:
         return below
     below = replace(below, nickname=config.nickname, device_type=config.device_type)
-    if is_silent(facts, now):
+    if is_silent(facts):
         return below
     answering = replace(
         below,
         as_of=state.status_at,
-        good_until=math.inf if is_commanded(facts) else good_until(facts),
+        good_until=math.inf if is_commanded(facts) else max(state.status_at + facts.limits.oldest_report_s,
+                                                            now + RENEWAL_LIMIT_S),
         homed=report.homed if has_home_switch(config.device_type) else None,
         compensating=state.hub_compensation.is_on,
         reports=Reports(config, report, state.compensation))

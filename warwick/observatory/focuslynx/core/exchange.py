@@ -20,7 +20,7 @@ from .source import Source
 Kind = tuple[type, str]
 """Type and target of a request: one kind of reply."""
 
-LATEST_S = 5.0
+LATE_LIMIT_S = 5.0
 """A reply that has not come so long after it was given up never comes, unless the link is still busy with others."""
 
 BUSY_S = 1.0
@@ -59,16 +59,21 @@ class LateReplies:
 
     def add(self, exchange: Exchange, now: float) -> None:
         """An exchange was given up."""
-        self._kinds[_kind(exchange.request)] = now + LATEST_S
+        self._kinds[_kind(exchange.request)] = now + LATE_LIMIT_S
 
     def note_header(self, exchange: Exchange) -> None:
         """A reply came: old firmware does not name the channel in it, so those of both channels look alike."""
         if exchange.parser.unnumbered:
             self._unnumbered.add(type(exchange.request))
 
+    @property
+    def channels_are_named(self) -> bool:
+        """Whether the reports of this hub name their channel, as far as is known."""
+        return not self._unnumbered
+
     def add_unknown(self, now: float) -> None:
         """Anything may come that was asked for before the port was opened."""
-        self._kinds[None] = now + LATEST_S
+        self._kinds[None] = now + LATE_LIMIT_S
 
     def expire(self, now: float) -> None:
         """Do not expect replies any more whose time is over."""
@@ -80,10 +85,15 @@ class LateReplies:
         if self._kinds:
             self._kinds = {kind: max(until, now + BUSY_S) for kind, until in self._kinds.items()}
 
-    def clear(self) -> None:
-        """A reply came that cannot be a late one: no earlier reply can come any more."""
+    def clear(self) -> set[int]:
+        """A reply came that cannot be a late one: no earlier reply can come any more.
+
+        Returns the channels whose replies are lost by that.
+        """
+        lost = {int(kind[1]) for kind in self._kinds if kind is not None and kind[1].isdigit()}
         self._kinds = {}
         self._partial_line, self._coming = b'', None
+        return lost
 
     def is_settled_by(self, request: Request) -> bool:
         """Whether the reply to this request, which was sent while late replies were possible, is certainly not late.

@@ -21,8 +21,8 @@ from .limits import Limits
 from .move import Move
 from .operation import MOVED_BY_OTHERS, Motion, Operation, Phase, Situation
 from .polling import Polling
-from .reports import CompensationReport, ConfigReport, GetConfig, StatusReport
-from .requests import Garbled, Halt, HubError, Interrupted, NextRequest, Reply, Request, Silent, never
+from .reports import CompensationReport, ConfigReport, GetConfig, GetStatus, StatusReport
+from .requests import Garbled, Halt, HubError, NextRequest, Reply, Request, Silent, never
 from .snapshot import FocuserSnapshot
 from .unsupervised import UnsupervisedMotion
 from .zero import Zero
@@ -286,7 +286,6 @@ class Focuser:
         elif isinstance(reply, StatusReport) and config is not None and reply.counts > config.max_counts:
             self._reject_position(request, reply, config.max_counts, sent_at, now)
         elif isinstance(reply, StatusReport):
-            self._polling.channel_answers()
             self._learn_status(reply, sent_at, now)
         elif isinstance(request, Halt):
             self._note_halted(now)
@@ -297,10 +296,15 @@ class Focuser:
             self._operation.accepted(now)   # not a request that was given up, nor one of another operation
         self._settle(now)
 
-    def failed(self, request: Request, error: HubError, now: float) -> None:
-        """An exchange that was made for this focuser was refused, garbled, not answered, or interrupted."""
-        if not isinstance(error, Interrupted):
+    def failed(self, request: Request, error: HubError, now: float, for_this: bool) -> None:
+        """An exchange was refused, garbled, not answered, or interrupted.
+
+        A report of this channel that did not come counts as a failed poll, whoever requested it.
+        """
+        if for_this or (request.channel == self.channel and isinstance(request, (GetStatus, GetConfig))):
             self._note_failure(request, error, now)
+        if not for_this:
+            return
         if isinstance(error, Silent):
             self._state.hub_compensation.not_answered()
         if self._halt is not None:
@@ -315,9 +319,18 @@ class Focuser:
         self._polling.failed(request, error, now, self._limits.idle_loop_delay_s if at_rest
                              else self._limits.moving_loop_delay_s)
 
+    def reply_is_lost(self, channel: int) -> None:
+        """An exchange that was interrupted would never have been answered: its poll has failed."""
+        if channel == self.channel:
+            self._polling.interrupted_polls_have_failed()
+
+    def hub_is_silent(self) -> None:
+        """Requests of several sources in a row got no answer: one failed poll of this channel is proof enough."""
+        self._polling.hub_is_silent()
+
     def deadline(self, now: float) -> float:
         """When `tick` has something to do next."""
-        times = [availability.good_until(self._facts) + 0.001, self._unsupervised.until]
+        times = [self._unsupervised.until]
         if self._operation is not None:
             times.append(self._operation.deadline)
         if self._halt is not None:
@@ -487,7 +500,7 @@ class Focuser:
             return
         if reason is None:
             self._log('info', 'usable again')
-        elif self._state.status is None or availability.is_silent(self._facts, now):
+        elif self._state.status is None or availability.is_silent(self._facts):
             if self._logged_reason is not None or self._polling.failures < 2:
                 return
             self._log('error', reason)

@@ -71,13 +71,19 @@ class HubQuery:
         if self._requests and request == self._requests[0]:
             self._go_on(now)
 
-    def failed(self, request: Request, error: HubError, now: float) -> None:
+    def failed(self, request: Request, error: HubError, now: float, for_this: bool) -> None:
         """A request was refused by firmware that does not know it, or not answered."""
-        if not self._requests or request != self._requests[0] or isinstance(error, Interrupted):
+        if not for_this or not self._requests or request != self._requests[0] or isinstance(error, Interrupted):
             return
         self._tries += 1
         if isinstance(error, Refused) or self._tries >= QUERY_TRIES:
             self._go_on(now)
+
+    def reply_is_lost(self, channel: int) -> None:
+        """Nothing follows from that."""
+
+    def hub_is_silent(self) -> None:
+        """Nothing follows from that."""
 
     def deadline(self, now: float) -> float:
         """When the callers are told at the latest."""

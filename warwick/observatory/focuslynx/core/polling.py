@@ -7,7 +7,7 @@ import math
 
 from .limits import Limits
 from .reports import GetConfig, GetStatus
-from .requests import HubError, NextRequest, Refused, Request
+from .requests import HubError, Interrupted, NextRequest, Refused, Request
 
 CONFIG_PACE_S = 5.0
 """How often, at most, the settings of a focuser at rest are read again: other programs may change them."""
@@ -19,7 +19,8 @@ SILENT_AFTER = 2
 """Polls in a row that fail before a channel counts as silent: a single lost or garbled reply is no alarm."""
 
 FREE_RETRIES = 3
-"""Failed exchanges in a row that are repeated at once; after that the channel is polled at its ordinary pace."""
+"""Failed exchanges in a row after which a silent channel is polled at its ordinary pace. Before, they are repeated at
+once."""
 
 
 class Polling:
@@ -36,12 +37,13 @@ class Polling:
         self.known_reason: str | None = None   # why there is no report yet, before polls have failed
         self._config_failures = 0
         self._status_sent_at = self._config_sent_at = -math.inf
+        self._reset_failures()
         self.read_now()
 
     def read_now(self) -> None:
-        """Read settings and status as soon as possible, whatever the pace and whatever has failed."""
+        """Read settings and status as soon as possible, whatever the pace. A silent channel stays silent until then."""
         self.not_before = -math.inf
-        self.failures = 0   # in a row, without a status in between
+        self.failures = 0
         self.read_next()
 
     def read_next(self) -> None:
@@ -51,7 +53,7 @@ class Polling:
     @property
     def silence(self) -> str | None:
         """Why the channel counts as silent; None if it does not."""
-        if self.failures >= SILENT_AFTER and self.error is not None:
+        if self._proven_failures >= SILENT_AFTER:
             return str(self.error)
         return self.known_reason
 
@@ -61,15 +63,17 @@ class Polling:
         return 0 < self._config_failures <= FREE_RETRIES
 
     def status_received(self, sent_at: float, pace_s: float) -> None:
-        """A status came and is believed."""
+        """A status came and is believed. This ends a row of failures: no other reply shows where the focuser is."""
         self._status_sent_at = sent_at
         self.status_due = sent_at + pace_s
-
-    def channel_answers(self) -> None:
-        """A status came, believed or not: this ends a row of failures. No other reply tells where the focuser is."""
         self.error = self.known_reason = None
-        self.failures = 0
         self.not_before = -math.inf
+        self._reset_failures()
+
+    def _reset_failures(self) -> None:
+        self.failures = 0           # in a row, without a status in between
+        self._proven_failures = 0   # those of them that prove something
+        self._interrupted = 0       # those of them that were interrupted, and may yet be answered
 
     def config_received(self, sent_at: float, now: float, again_soon: bool) -> None:
         """Settings came and are believed. A slow hub is asked for them less often."""
@@ -86,10 +90,23 @@ class Polling:
             return
         self.error = error
         self.failures += 1
+        if request.channel == self._channel:
+            self._interrupted += isinstance(error, Interrupted)
+            self._proven_failures += not isinstance(error, Interrupted)
         self._config_failures += isinstance(request, GetConfig)
         self.status_due = now
-        if self.failures > FREE_RETRIES:
+        if self.failures > FREE_RETRIES and self.silence is not None:
             self.not_before = now + pace_s
+
+    def hub_is_silent(self) -> None:
+        """The hub does not answer the other channel either: a failed poll need not be repeated to be believed."""
+        if self.failures:
+            self._proven_failures = max(self._proven_failures, SILENT_AFTER)
+
+    def interrupted_polls_have_failed(self) -> None:
+        """Polls that were interrupted would not have been answered either."""
+        self._proven_failures += self._interrupted
+        self._interrupted = 0
 
     def next_request(self) -> NextRequest:
         """The next poll. After a failed one it asks for the status, which proves that the channel answers."""

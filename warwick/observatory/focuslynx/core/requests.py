@@ -49,7 +49,7 @@ class Silent(HubError):
 
 
 class Interrupted(Silent):
-    """The exchange was given up for a HALT, before its time was over. The request is not to blame."""
+    """The exchange was given up for a more urgent one before its time was over: this proves nothing."""
 
 
 class Report:

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from ..constants import CHANNELS
 from .commands import Effects, Write
 from .exchange import Exchange, LateReplies
 from .limits import GIVE_WAY_LIMIT_S, Limits
@@ -48,6 +49,10 @@ LONGEST_QUIET_S = 1.0
 SHORTEST_OVERDUE_S = 0.1
 OVERDUE_FACTOR = 5
 """A reply is overdue when it takes several times longer than this hub ever needs; another source may then go first."""
+
+SILENT_AFTER_FAILURES = 3
+"""Exchanges in a row without an answer, of any source, after which the whole hub counts as silent. One is enough
+where late replies leave no safe request at all."""
 
 LOST_AFTER_FAILURES = 5
 """Exchanges without an answer, of any source, after which the port is closed and opened again."""
@@ -111,8 +116,8 @@ class Scheduler:
         """Bytes came. Bytes without a request are dropped."""
         exchange = self._exchange
         self._late.put_off(now)
+        self._late.hear(data)
         if exchange is None:
-            self._late.hear(data)
             if now < self._quiet_until:
                 self._quiet_until = min(now + QUIET_S, self._quiet_limit)
             return
@@ -190,18 +195,25 @@ class Scheduler:
                     waiting.priority is Priority.HALT and not isinstance(exchange.request, Halt)):
                 yield waiting.due + HALT_PATIENCE_S, partial(
                     self._fail, Interrupted(f'{exchange.request} was given up for a halt'))
-            elif self._may_overtake(source, exchange):
+            elif self._may_overtake(source, waiting, exchange.source):
                 yield max(waiting.due, self._overdue_at(exchange)), partial(
-                    self._fail, Silent(f'no answer to {exchange.request} in good time'))
+                    self._fail, Interrupted(f'no answer to {exchange.request} in good time'))
 
-    def _may_overtake(self, source: Source, exchange: Exchange) -> bool:
-        """Whether a source need not wait for an exchange that is overdue: it works, or both have hardly failed yet."""
-        other = exchange.source
-        return source is not other and source.failed_polls <= (1 if other.failed_polls == 0 else 0)
+    @staticmethod
+    def _may_overtake(source: Source, waiting: NextRequest, other: Source) -> bool:
+        """Whether a source need not wait for an exchange of another one that is overdue.
+
+        It has to work itself, and to need more than a regular poll.
+        """
+        return source is not other and source.failed_polls == 0 and not waiting.can_wait
 
     def _overdue_at(self, exchange: Exchange) -> float:
-        """From when on another source may go first; never, once a part of the reply has come."""
-        if self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, _REPORT_REQUESTS):
+        """From when on another source may go first; never, once a part of the reply has come.
+
+        Nor on firmware that does not name the channel in reports: a late reply there leaves no safe request.
+        """
+        if (self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, _REPORT_REQUESTS)
+                or not self._late.channels_are_named):
             return math.inf
         return exchange.sent_at + max(SHORTEST_OVERDUE_S, OVERDUE_FACTOR * self._slowest_reply_s)
 
@@ -218,13 +230,18 @@ class Scheduler:
         self._unanswered += 1
         self.last_error = error
         self._fail(error, now)
+        if self._unanswered >= SILENT_AFTER_FAILURES or self._late.marker(GetStatus(CHANNELS[0])) is None:
+            for source in self._sources:
+                source.hub_is_silent()
 
     def _succeed(self, reply: Reply, now: float) -> None:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
         self._late.note_header(exchange)
         if self._late.is_settled_by(exchange.request):
-            self._late.clear()
+            for channel in self._late.clear():
+                for source in self._sources:
+                    source.reply_is_lost(channel)
         if isinstance(exchange.request, (GetStatus, GetConfig)):
             self._slowest_reply_s = max(now - exchange.sent_at, 0.9 * (self._slowest_reply_s or 0.0))
         if isinstance(exchange.request, GetStatus):
@@ -242,4 +259,5 @@ class Scheduler:
             if isinstance(error, Garbled):
                 self.last_error = error
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
-        exchange.source.failed(exchange.request, error, now)
+        for source in self._sources:
+            source.failed(exchange.request, error, now, source is exchange.source)

@@ -49,10 +49,8 @@ class FocuserSnapshot:
         if now <= self.good_until:
             return self
         return FocuserSnapshot(status=FocuserStatus.Error, as_of=self.good_until, nickname=self.nickname,
-                               device_type=self.device_type, failure=self.failure, error=NO_FRESH_REPORT)
-
-
-NO_FRESH_REPORT = 'there is no fresh report from the hub'
+                               device_type=self.device_type, failure=self.failure,
+                               error='there is no fresh report from the hub')
 
 
 @dataclass(frozen=True)

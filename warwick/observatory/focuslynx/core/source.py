@@ -28,8 +28,14 @@ class Source(Protocol):
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A reply came, to a request of any source: reports concern everybody. It went out at `sent_at`."""
 
-    def failed(self, request: Request, error: HubError, now: float) -> None:
-        """The exchange that was made for it was refused, garbled, not answered, or interrupted."""
+    def failed(self, request: Request, error: HubError, now: float, for_this: bool) -> None:
+        """An exchange of any source was refused, garbled, not answered, or interrupted; `for_this`: one of its own."""
+
+    def reply_is_lost(self, channel: int) -> None:
+        """A later request was answered: replies of a channel that did not come until now will never come."""
+
+    def hub_is_silent(self) -> None:
+        """Requests of several sources in a row got no answer at all."""
 
     def deadline(self, now: float) -> float:
         """When it has something to do next that needs no reply; math.inf for never."""
