@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup demo test night nights run lint fuzz soak bench rpm man clean
+.PHONY: help setup demo check test night nights run lint fuzz soak bench rpm man clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -22,6 +22,17 @@ run: .venv/.ready  ## keep focusd running on the simulator, to play with from an
 	@echo '  . .venv/bin/activate; export FOCUSD_CONFIG_PATH=test.json'
 	@echo '  ./focus init; ./focus status; ./focus set 1 2000'
 	@.venv/bin/python focusd test.json
+
+# What needs no process, no port and no second machine: after every change
+QUICK = tests/core tests/config tests/common/test_names.py tests/docs/test_architecture.py tests/docs/test_messages.py \
+	tests/fuzz tests/test_rooms.py tests/simulator/test_parser.py tests/simulator/test_motion.py \
+	tests/simulator/test_commands.py tests/client/test_help.py tests/client/test_progress_line.py
+
+check: .venv/.ready  ## in under 30 s after every change: core, protocol, configuration, client, style and types
+	@.venv/bin/python -m ruff check . & style=$$!; \
+	.venv/bin/python -m mypy --no-error-summary & types=$$!; \
+	.venv/bin/python -m pytest -q -n 2 --dist worksteal --no-header -p no:cacheprovider $(QUICK); tests=$$?; \
+	wait $$style && wait $$types && exit $$tests
 
 test: .venv/.ready  ## run the tests, then a thousand nights of faults; ARGS='-k motion' runs some tests
 ifeq ($(ARGS),)

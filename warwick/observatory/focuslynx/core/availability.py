@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ..constants import FocuserStatus, is_usable
 from ..hub_settings import NO_FOCUSER_TYPE, has_home_switch
@@ -29,8 +30,7 @@ class LinkDown:
     status: int
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """All that a judgement about a focuser depends on, but for the time."""
 
     limits: Limits
@@ -93,34 +93,30 @@ def judge(facts: Facts, now: float) -> tuple[int, str | None]:
 
 
 def snapshot(facts: Facts, now: float) -> FocuserSnapshot:
-    """The state to publish."""
+    """The state to publish. The more is known, the more it has: names, reports, numbers."""
     status, reason = judge(facts, now)
-    state = facts.state
+    state, as_of, good_until = facts.state, now, math.inf
     config, report, scale = state.config, state.status, state.scale
-    below = FocuserSnapshot(status=status, as_of=now, error=reason, failure=facts.failure)
-    if config is None or report is None or scale is None:
-        return below
-    below = replace(below, nickname=config.nickname, device_type=config.device_type)
-    if is_silent(facts):
-        return below
-    answering = replace(
-        below,
-        as_of=state.status_at,
-        good_until=math.inf if is_commanded(facts) else max(state.status_at + facts.limits.oldest_report_s,
-                                                            now + RENEWAL_LIMIT_S),
-        homed=report.homed if has_home_switch(config.device_type) else None,
-        compensating=state.hub_compensation.is_on,
-        reports=Reports(config, report, state.compensation))
-    if not is_usable(status):
-        return answering
-    target_counts, requested_counts = state.target_counts, state.requested_counts
-    if facts.motion is not None:
-        target_counts = requested_counts = facts.motion.target_counts
-    return replace(
-        answering,
-        temperature_c=report.temperature_c,
-        current_steps=scale.steps(report.counts),
-        target_steps=scale.steps(target_counts),
-        requested_steps=scale.steps(requested_counts),
-        min_steps=scale.min_steps,
-        max_steps=scale.max_steps)
+    known: dict[str, Any] = {}
+    if config is not None and report is not None and scale is not None:
+        known.update(nickname=config.nickname, device_type=config.device_type)
+        if not is_silent(facts):
+            as_of = state.status_at
+            if not is_commanded(facts):
+                good_until = max(state.status_at + facts.limits.oldest_report_s, now + RENEWAL_LIMIT_S)
+            known.update(
+                homed=report.homed if has_home_switch(config.device_type) else None,
+                compensating=state.hub_compensation.is_on,
+                reports=Reports(config, report, state.compensation))
+            if is_usable(status):
+                motion = facts.motion
+                target_counts = state.target_counts if motion is None else motion.target_counts
+                requested_counts = state.requested_counts if motion is None else motion.target_counts
+                known.update(
+                    temperature_c=report.temperature_c,
+                    current_steps=scale.steps(report.counts),
+                    target_steps=scale.steps(target_counts),
+                    requested_steps=scale.steps(requested_counts),
+                    min_steps=scale.min_steps,
+                    max_steps=scale.max_steps)
+    return FocuserSnapshot(status, as_of, good_until, error=reason, failure=facts.failure, **known)

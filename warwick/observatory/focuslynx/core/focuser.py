@@ -51,7 +51,7 @@ class Focuser:
         self._limits = limits
         self._effects = effects
         self._state = FocuserState(limits)
-        self._polling = Polling(channel, limits)
+        self._polling = Polling(channel)
         self._operation: Operation | None = None
         self._halt: MotorHalt | None = None
         self._unsupervised = UnsupervisedMotion(lost_motion)
@@ -233,13 +233,13 @@ class Focuser:
         if self._state.needs_config and (self._state.config is None or self.failed_polls != 1):
             wanted = NextRequest(-math.inf, GetConfig(self.channel))
         elif self._operation is None:
-            poll = self._polling.next_request()
-            wanted = poll._replace(can_wait=not self.failed_polls and not self._polling.config_must_be_repeated)
+            wanted = self._polling.next_request()
         elif self._polling.config_must_be_repeated and not self.failed_polls:
             wanted = NextRequest(-math.inf, GetConfig(self.channel))
         else:
             wanted = self._next_of_operation(self._operation, now)
-        return wanted._replace(due=max(wanted.due, self._polling.not_before))
+        not_before = self._polling.not_before
+        return wanted if wanted.due >= not_before else wanted._replace(due=not_before)
 
     def _next_of_operation(self, operation: Operation, now: float) -> NextRequest:
         wanted = operation.next_request()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 
-from .limits import Limits
 from .reports import GetConfig, GetStatus
 from .requests import HubError, Interrupted, NextRequest, Refused, Request
 
@@ -26,9 +25,9 @@ once."""
 class Polling:
     """The polls of one channel: when they are due, and how many in a row have failed. Times are in seconds."""
 
-    def __init__(self, channel: int, limits: Limits) -> None:
+    def __init__(self, channel: int) -> None:
         self._channel = channel
-        self._limits = limits
+        self._status, self._config = GetStatus(channel), GetConfig(channel)
         self.restart()
 
     def restart(self) -> None:
@@ -110,12 +109,13 @@ class Polling:
 
     def next_request(self) -> NextRequest:
         """The next poll. After a failed one it asks for the status, which proves that the channel answers."""
-        status = NextRequest(self.status_due, GetStatus(self._channel))
+        in_order = not self.failures and not self.config_must_be_repeated
+        status = NextRequest(self.status_due, self._status, can_wait=in_order)
         config_first = self.config_due == -math.inf and not self._config_failures
         if self.failures and not config_first:
             return status
         if config_first or self.config_must_be_repeated:
-            return NextRequest(-math.inf, GetConfig(self._channel))
+            return NextRequest(-math.inf, self._config, can_wait=in_order)
         with_last_status = self._config_sent_at < self._status_sent_at \
             and self.config_due <= self._status_sent_at + CONFIG_EARLY_S
-        return NextRequest(self._status_sent_at, GetConfig(self._channel)) if with_last_status else status
+        return NextRequest(self._status_sent_at, self._config, can_wait=True) if with_last_status else status

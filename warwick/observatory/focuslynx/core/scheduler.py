@@ -178,7 +178,9 @@ class Scheduler:
         """From when on a request may go out, after everything that was heard before."""
         if isinstance(request, Halt):
             return -math.inf
-        return max(self._quiet_until, self._late.free_at() if self._late.marker(request) is None else -math.inf)
+        if self._late and self._late.marker(request) is None:
+            return max(self._quiet_until, self._late.free_at())
+        return self._quiet_until
 
     def _gives_way(self, poll: NextRequest, others: list[NextRequest], now: float) -> bool:
         """Whether a poll of a focuser at rest lets a moving one go first, whose arrival is expected at any moment."""
