@@ -109,7 +109,7 @@ def test_a_stop_ends_the_compensation_and_says_so(shown: str, idle_loop_delay_s:
     # What is stored does not tell whether another program has switched it on again
     assert world.view(1).compensating is (False if shown == 'working' else None)
     assert world.view(1).status == FocuserStatus.Idle
-    assert len(world.logged('temperature compensation is off now')) == 1
+    assert len(world.logged('temperature compensation is off')) == 1
     assert world.requests(b'SCTE') == []
 
 
@@ -118,7 +118,7 @@ def test_compensation_that_a_stop_has_ended_is_switched_on_again_by_a_change(sho
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
     assert world.do(Stop(1)) is Outcome.DONE
     assert world.do(Configure(1, find('nickname'), 'North')) is Outcome.DONE
-    assert world.logged('temperature compensation is off now')
+    assert world.logged('temperature compensation is off')
     assert world.view(1).compensating is not True
     assert world.do(Configure(1, find('temperature_compensation'), True)) is Outcome.DONE
     assert world.hub.focusers[1].tc_on

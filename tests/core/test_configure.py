@@ -452,7 +452,7 @@ def test_what_a_restart_has_set_in_motion_is_halted_when_it_does_not_end() -> No
     world.hub.jam(1, world.now)
     world.run(200)
     assert not world.hub.focusers[1].moving
-    assert world.logged('the motion that a change has caused is not over in time; halting')
+    assert world.logged('the motion caused by a changed setting did not end in time; halting')
     assert 'IsHomed = 0' in (world.view(1).error or '')
 
 

@@ -189,7 +189,7 @@ def test_a_move_while_the_hand_controller_moves_the_focuser_is_refused() -> None
     world.hub.hand(1, 3000, world.now)
     assert world.do(MoveFocuser(1, 100)) is Outcome.FAILED
     assert world.requests(b'MA') == []
-    assert world.logged('is moved by hand or by another program')
+    assert world.logged('is being moved by hand or by another program')
 
 
 def test_a_move_back_to_where_the_focuser_was_before_the_hand_is_carried_out() -> None:

@@ -20,7 +20,7 @@ def test_the_present_position_becomes_step_0(max_pos: int) -> None:
     view = world.view(1)
     assert (view.current_steps, view.target_steps, view.requested_steps) == (0, 0, 0)
     assert world.hub.focusers[1].position == max_pos // 2
-    assert world.logged('zero set at the former +400 steps')
+    assert world.logged('zero set; this position was +400 steps before')
 
 
 def test_firmware_that_omits_the_word_is_believed_after_a_look() -> None:

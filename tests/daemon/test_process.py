@@ -113,7 +113,7 @@ def test_events_are_logged_once_each(daemon: Daemon) -> None:
     assert daemon.stop() == 0
     for line in ('connected to the hub on lynxsim://', 'channel 1: move to +250 steps requested, from +0',
                  'channel 1: arrived at +250 steps', 'channel 1: zero requested',
-                 'channel 1: zero set at the former +250 steps', 'disconnected on request'):
+                 'channel 1: zero set; this position was +250 steps before', 'disconnected on request'):
         assert daemon.log.count(line) == 1, line
 
 

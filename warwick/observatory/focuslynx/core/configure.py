@@ -99,7 +99,7 @@ class ChangeSetting(Operation):
         elif self._may_repeat():
             self._send(now)
         else:
-            self.abort(f'not confirmed: all is set as before; {self._error}')
+            self.abort(f'not confirmed: the settings are unchanged; {self._error}')
 
     def _prepare(self, status: StatusReport) -> None:
         if self.key == 'max_position' and status.counts > int(self._value):

@@ -85,7 +85,7 @@ class Focuser:
     def busy(self) -> str | None:
         """What the focuser is doing, in words; None at rest."""
         if self._state.moving and self._operation is None and not (self._halt and self.motor_may_run):
-            return MOVED_BY_OTHERS
+            return f'being {MOVED_BY_OTHERS}'
         return self._busy_with
 
     @property
@@ -346,7 +346,7 @@ class Focuser:
         elif self._halt is not None and now >= self._halt.tell_operation_at:
             self._leave_operation_to_halt()
         if self._unsupervised.until <= now and self._halt is None:
-            self._log('error', 'the motion that a change has caused is not over in time; halting')
+            self._log('error', 'the motion caused by a changed setting did not end in time; halting')
             self.stop(None, now)
         self._settle(now)
         self._log_reason(now)
@@ -365,7 +365,7 @@ class Focuser:
             self._give_up('the range of the hub has changed')
         changed_by_us = isinstance(operation, ChangeSetting) and operation.key == 'temperature_compensation'
         if compensated and not config.compensating and not changed_by_us:
-            self._log('warning', 'temperature compensation is off now: a halt ends it')
+            self._log('warning', 'temperature compensation is off: a halt has ended it')
         if state.self_moving_settings:
             self._give_up(state.self_moving_settings[0])
         self._polling.config_received(sent_at, now, again_soon=bool(state.self_moving_settings))
@@ -429,7 +429,7 @@ class Focuser:
 
     def _note_halted(self, now: float) -> None:
         if self._state.hub_compensation.halt_answered(now):
-            self._log('warning', 'temperature compensation is off now: a halt ends it')
+            self._log('warning', 'temperature compensation is off: a halt has ended it')
             self._polling.read_next()
 
     def _halted(self, halt: MotorHalt, where: str, now: float) -> None:

@@ -133,7 +133,7 @@ class FocuserState:
             if self.hub_compensation.is_expected:
                 self._compensated_from = began_at
                 return None
-            return f'is moved by hand or by another program, at {self.in_steps(status.counts)}'
+            return f'is being moved by hand or by another program, at {self.in_steps(status.counts)}'
         if not self.others_motion and status.counts == self.target_counts:
             return None
         if self.hub_compensation.is_expected:

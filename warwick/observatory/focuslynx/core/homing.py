@@ -32,7 +32,7 @@ class Homing(Motion):
             return Preconditions(available=False)
         unsupported = None if has_home_switch(config.device_type) else \
             f'the focuser ({config.device_type}, {in_words(config.device_type)}) has no home switch: use zero'
-        moving = f'the focuser is {MOVED_BY_OTHERS}' if situation.moving else None
+        moving = f'the focuser is being {MOVED_BY_OTHERS}' if situation.moving else None
         return Preconditions(True, unsupported, busy=situation.busy or moving)
 
     def __init__(self, pending: PendingCommand, command: Home, effects: Effects, limits: Limits, state: FocuserState,

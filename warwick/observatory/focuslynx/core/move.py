@@ -42,7 +42,7 @@ class Move(Motion):
             return Preconditions(available=False)
         from_steps = scale.steps(state.target_counts) if command.offset else 0
         corrected = state.hub_compensation.is_expected and situation.busy is None and not situation.halting
-        moving = f'the focuser is {MOVED_BY_OTHERS}' if situation.moving and not corrected else None
+        moving = f'the focuser is being {MOVED_BY_OTHERS}' if situation.moving and not corrected else None
         return Preconditions(True, within_limits=scale.allows(from_steps + command.steps),
                              busy=situation.busy or moving)
 
@@ -100,7 +100,7 @@ class Move(Motion):
             self._due = now + SETTLE_POLL_S
             self.deadline = min(self.began_at + self._limit_s, now + self._begin_limit_s)
         elif status.moving:
-            self.abort(f'refused: the focuser is {MOVED_BY_OTHERS}')
+            self.abort(f'refused: the focuser is being {MOVED_BY_OTHERS}')
         else:
             super()._check(status, now)
 

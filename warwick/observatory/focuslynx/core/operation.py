@@ -226,7 +226,7 @@ class Operation:
 
     def _waits_for(self) -> str:
         """What an operation whose request has not gone out is waiting for."""
-        return 'the hub had no time for it'
+        return 'the request could not be sent in time'
 
     def _log(self, level: str, message: str) -> None:
         self._effects.log(level, f'channel {self._channel}: {message}')

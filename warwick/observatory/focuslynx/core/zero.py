@@ -37,7 +37,7 @@ class Zero(Operation):
         unsupported = None if not has_home_switch(config.device_type) else \
             f'the focuser ({config.device_type}, {in_words(config.device_type)}) finds its zero by its home switch: ' \
             f'use home'
-        moving = f'the focuser is {MOVED_BY_OTHERS}' if situation.moving else None
+        moving = f'the focuser is being {MOVED_BY_OTHERS}' if situation.moving else None
         return Preconditions(True, unsupported, busy=situation.busy or moving)
 
     def __init__(self, pending: PendingCommand, command: SetZero, effects: Effects, limits: Limits,
@@ -62,6 +62,6 @@ class Zero(Operation):
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
         if self._took_effect(status):
-            self.succeed(f'zero set at the former {self._old_steps:+d} steps')
+            self.succeed(f'zero set; this position was {self._old_steps:+d} steps before')
         else:
             self._due = at + CONFIRM_POLL_S

@@ -142,7 +142,7 @@ class Server:
         except OSError:
             pass   # the client has gone, or its connection was replaced
         except Exception:
-            _clients_log.warning('%s: unforeseen failure', connection.address, exc_info=True)
+            _clients_log.warning('%s: unexpected failure', connection.address, exc_info=True)
         finally:
             connections.remove(connection)
             connection.close()
