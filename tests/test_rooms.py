@@ -151,7 +151,7 @@ def classes(package: Path) -> dict[str, tuple[Module, ast.ClassDef]]:
             if isinstance(node, ast.ClassDef)}
 
 
-MAY_BE_INHERITED = {'Request', 'Report', 'Operation', 'Motion', 'HubError'}
+MAY_BE_INHERITED = {'Request', 'Operation', 'Motion', 'HubError'}
 """Messages, operations and exceptions. Protocols may be, too."""
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,7 +95,7 @@ def test_a_status_report_may_differ_in_what_does_not_matter(old: bytes, new: byt
 
 
 def test_the_motor_direction_is_unknown_where_it_is_not_reported() -> None:
-    assert read(GetStatus(1), STATUS.replace(b'Reverse  = 0\n', b'')) == replace(GOOD_STATUS, reverse=None)
+    assert read(GetStatus(1), STATUS.replace(b'Reverse  = 0\n', b'')) == GOOD_STATUS._replace(reverse=None)
 
 
 @pytest.mark.parametrize(('line', 'without', 'field'), [
@@ -109,7 +107,7 @@ def test_the_motor_direction_is_unknown_where_it_is_not_reported() -> None:
 ])
 def test_what_is_not_needed_may_be_missing_from_a_configuration(line: bytes, without: bytes, field: str) -> None:
     assert line in CONFIG
-    assert read(GetConfig(1), CONFIG.replace(line, without)) == replace(GOOD_CONFIG, **{field: None})   # type: ignore[arg-type]
+    assert read(GetConfig(1), CONFIG.replace(line, without)) == GOOD_CONFIG._replace(**{field: None})
 
 
 @pytest.mark.parametrize(('old', 'new'), [

@@ -26,7 +26,7 @@ def test_each_target_has_kept_inputs() -> None:
 
 def test_a_reader_that_minds_where_a_reply_is_cut_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Careless(ReplyParser):
-        def feed(self, data: bytes) -> object:   # type: ignore[override]
+        def feed(self, data: bytes) -> object:
             return super().feed(data if data.endswith(b'\n') else data + b'\n')
 
     monkeypatch.setattr(targets, 'ReplyParser', Careless)

@@ -272,6 +272,7 @@ class Night(FaultActions):
             self._check_inquiry()
         if isinstance(command, (Connect, Disconnect, QueryHub)):
             return
+        assert isinstance(command, (MoveFocuser, SetZero, Home, Configure, Stop))
         if outcome is Outcome.DONE:
             self._check_done(command)
         lately = self._kept_lately(command.channel, 2 * self._idle_s + CONFIG_MAX_AGE_S)

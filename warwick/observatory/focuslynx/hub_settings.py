@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from .text import shortened
 
@@ -51,8 +50,7 @@ def in_words(device_type: str) -> str:
     return DEVICE_TYPES.get(device_type, 'unknown type')
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """One kind of value. `accepts` completes the sentence "must be ...", `read` makes a value of a text."""
 
     accepts: str
@@ -97,8 +95,7 @@ ON_OFF = Kind('on or off', lambda text: _SWITCH[text.lower()], ('on', 'off'))
 NAME = Kind('1 to 16 printable ASCII characters without < > = and without blanks at the ends', _name)
 
 
-@dataclass(frozen=True)
-class HubSetting:
+class HubSetting(NamedTuple):
     """One setting of the hub: its key, its meaning, and the request that sets it."""
 
     key: str

@@ -14,7 +14,7 @@ All times are in seconds on the caller's clock, positions in counts. The time of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 EXTRA_POLLS = 4
 """Polls that a move may spend beyond its regular rhythm."""
@@ -43,8 +43,7 @@ SPREAD_LIMIT_S = 0.1
 REMEMBERED_MOVES = 32
 
 
-@dataclass(frozen=True)
-class _Duration:
+class _Duration(NamedTuple):
     """How long a move took: longer than `more_than_s`, and not longer than `at_most_s`."""
 
     more_than_s: float

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..constants import FocuserStatus, is_usable
@@ -22,8 +21,7 @@ RENEWAL_LIMIT_S = 2.0
 """The hub thread renews the published state every second: one that is not renewed for so long is not true any more."""
 
 
-@dataclass(frozen=True)
-class LinkDown:
+class LinkDown(NamedTuple):
     """There is no link to the hub. `status` is Disabled, Initializing or Error."""
 
     reason: str

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Union
+from typing import NamedTuple, Union
 
 from ..hub_settings import HubSetting, Value
 
@@ -24,103 +24,90 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Connect:
+class Command:
+    """Something that a caller wants."""
+
+
+class Connect(Command):
     """Open the port, and keep it open until Disconnect."""
 
 
-@dataclass(frozen=True)
-class Disconnect:
+class Disconnect(Command):
     """Halt the motors that we have set in motion, then close the port and leave it closed."""
 
 
-@dataclass(frozen=True)
-class MoveFocuser:
-    """Move to `steps`, or by `steps` from the target."""
-
-    channel: int
-    steps: int
-    offset: bool = False
-
-
-@dataclass(frozen=True)
-class SetZero:
-    """Declare the present position to be step 0."""
-
-    channel: int
-
-
-@dataclass(frozen=True)
-class Home:
-    """Find the home switch."""
-
-    channel: int
-
-
-@dataclass(frozen=True)
-class Configure:
-    """Change a setting that the hub keeps. The value has been checked."""
-
-    channel: int
-    setting: HubSetting
-    value: Value
-
-
-@dataclass(frozen=True)
-class QueryHub:
+class QueryHub(Command):
     """Read all settings again, and what polling does not read: the hub itself, and reports of newer firmware."""
 
 
 @dataclass(frozen=True)
-class Stop:
-    """Halt the motor."""
+class FocuserCommand(Command):
+    """A command for the focuser of one channel."""
 
     channel: int
 
 
-FocuserCommand = Union[MoveFocuser, SetZero, Home, Configure]
-"""The commands that are operations of a focuser: each takes a while, and one of them runs at a time."""
-
-Command = Union[Connect, Disconnect, FocuserCommand, QueryHub, Stop]
+class Stop(FocuserCommand):
+    """Halt the motor."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class MoveFocuser(FocuserCommand):
+    """Move to `steps`, or by `steps` from the target."""
+
+    steps: int
+    offset: bool = False
+
+
+class SetZero(FocuserCommand):
+    """Declare the present position to be step 0."""
+
+
+class Home(FocuserCommand):
+    """Find the home switch."""
+
+
+@dataclass(frozen=True)
+class Configure(FocuserCommand):
+    """Change a setting that the hub keeps. The value has been checked."""
+
+    setting: HubSetting
+    value: Value
+
+
 class PendingCommand:
     """A command without an outcome yet. The core keeps it and returns it in a Resolve effect, exactly once.
 
     `on_outcome(outcome)` is for the thread that carries out the effects; the core does not call it.
     """
 
-    command: Command
-    on_outcome: Callable[[Outcome], None]
+    def __init__(self, command: Command, on_outcome: Callable[[Outcome], None]) -> None:
+        self.command = command
+        self.on_outcome = on_outcome
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """Send these bytes. Bytes that have come and were not read are dropped first."""
 
     data: bytes
 
 
-@dataclass(frozen=True)
 class OpenPort:
     """Try to open the port; the result comes back by `opened` or `not_opened`."""
 
 
-@dataclass(frozen=True)
 class ClosePort:
     """Close the port; an attempt to open it that has not ended yet is abandoned."""
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(NamedTuple):
     """A line for the observatory log. `level` is info, warning or error."""
 
     level: str
     message: str
 
 
-@dataclass(frozen=True)
-class Resolve:
+class Resolve(NamedTuple):
     """Tell the caller of a command its outcome."""
 
     pending: PendingCommand

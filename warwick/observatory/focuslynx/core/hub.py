@@ -18,6 +18,7 @@ from .commands import (
     Disconnect,
     Effect,
     Effects,
+    FocuserCommand,
     OpenPort,
     Outcome,
     PendingCommand,
@@ -132,7 +133,7 @@ class Hub:
         elif isinstance(command, QueryHub):
             answering = tuple(n for n, focuser in self._focusers.items() if focuser.answered_since(-math.inf))
             self._query.join(pending, answering, now)
-        else:
+        elif isinstance(command, FocuserCommand):
             elsewhere = next((focuser.busy for n, focuser in self._focusers.items() if n != command.channel), None)
             self._focusers[command.channel].begin(pending, elsewhere, now)
 

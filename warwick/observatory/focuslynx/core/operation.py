@@ -9,9 +9,8 @@ request sent once more.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from .commands import Effects, Outcome, PendingCommand
 from .limits import Limits
@@ -46,8 +45,7 @@ class Phase(Enum):
     ENDED = 'it is over'
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(NamedTuple):
     """What a focuser and its hub are doing when a command comes."""
 
     usable: bool           # the focuser can be commanded
@@ -59,8 +57,7 @@ class Situation:
     elsewhere: str | None  # what the other focuser of the hub is doing, in words; None for nothing
 
 
-@dataclass(frozen=True)
-class Preconditions:
+class Preconditions(NamedTuple):
     """What an operation requires before it begins, in the order of the check. A text says what prevents it."""
 
     available: bool

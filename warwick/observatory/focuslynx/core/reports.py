@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ..hub_settings import NO_FOCUSER_TYPE, SLOTS, Value
-from .requests import Garbled, Report, Request, quoted
+from .requests import Garbled, Request, quoted
 
 
-@dataclass(frozen=True)
-class StatusReport(Report):
+class StatusReport(NamedTuple):
     """Where a focuser is and what it does (section 6.1)."""
 
     counts: int                      # encoder position, 0 to Max Pos
@@ -32,8 +30,7 @@ class StatusReport(Report):
     remote: bool | None = None       # the in/out remote, which takes the place of the probe
 
 
-@dataclass(frozen=True)
-class ConfigReport(Report):
+class ConfigReport(NamedTuple):
     """The settings of a channel (section 6.2). None: not reported, or not in a known form."""
 
     nickname: str
@@ -56,16 +53,14 @@ class ConfigReport(Report):
             (self.backlash, 'BLC En', 'backlash compensation is on')) if on)
 
 
-@dataclass(frozen=True)
-class CompensationReport(Report):
+class CompensationReport(NamedTuple):
     """What only newer firmware reports (section 6.3)."""
 
     intercepts: tuple[int | None, ...]   # counts, for each of SLOTS
     step_size: int | None                # nanometres, as the hub stores it
 
 
-@dataclass(frozen=True)
-class HubInfo(Report):
+class HubInfo(NamedTuple):
     """The hub itself (section 6.4). The key of its wireless network is not kept."""
 
     firmware: str | None
@@ -82,7 +77,6 @@ class HubInfo(Report):
     wifi_wep_index: int | None           # which of its keys a WEP network uses
 
 
-@dataclass(frozen=True)
 class GetStatus(Request):
     """Ask where the focuser is; the hub answers with the block `STATUSx`."""
 
@@ -108,7 +102,6 @@ class GetStatus(Request):
             remote=_known_flag(fields, 'RemoteIO'))
 
 
-@dataclass(frozen=True)
 class GetConfig(Request):
     """Ask for the channel's settings; the hub answers with the block `CONFIGx`."""
 
@@ -133,7 +126,6 @@ class GetConfig(Request):
             led=_known_number(fields, 'LED Brt'))
 
 
-@dataclass(frozen=True)
 class GetCompensation(Request):
     """Ask for intercepts and step size; the hub answers with the block `TEMP COMPx`, older firmware with an error."""
 
@@ -148,7 +140,6 @@ class GetCompensation(Request):
                             step_size=_known_number(fields, 'StepSize'))
 
 
-@dataclass(frozen=True)
 class GetHubInfo(Request):
     """Ask for the hub itself; it answers with the block `HUB INFO`. The channel has no meaning."""
 

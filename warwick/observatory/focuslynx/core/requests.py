@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, NamedTuple, Union
+from typing import ClassVar, NamedTuple
 
 from ..text import shortened
 
@@ -52,12 +52,8 @@ class Interrupted(Silent):
     """The exchange was given up for a more urgent one before its time was over: this proves nothing."""
 
 
-class Report:
-    """A report block of the hub as a value (reports.py)."""
-
-
-Reply = Union[Report, str]
-"""The result of an exchange: a parsed report, or the word that the hub answered with."""
+Reply = object
+"""The result of an exchange: a report (reports.py), or the word that the hub answered with."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,6 @@ class MoveTo(Request):
         return f'MA{_padded(self.counts, self.digits)}'
 
 
-@dataclass(frozen=True)
 class Halt(Request):
     """Stop at once; accepted in every state. It also switches the hub's temperature compensation off."""
 
@@ -139,7 +134,6 @@ class Sync(Request):
         return f'SCCP{_padded(self.counts, DIGITS)}'
 
 
-@dataclass(frozen=True)
 class SeekHome(Request):
     """Start homing; the hub answers `H`. Only for types with a home switch (docs/protocol.md, 7.3)."""
 

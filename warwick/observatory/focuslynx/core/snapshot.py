@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..constants import FocuserStatus
 from .reports import CompensationReport, ConfigReport, HubInfo, StatusReport
 
 
-@dataclass(frozen=True)
-class Reports:
+class Reports(NamedTuple):
     """The latest reports of the hub about one channel, in full."""
 
     config: ConfigReport
@@ -19,8 +18,7 @@ class Reports:
     compensation: CompensationReport | None   # None if it was not asked for, or the firmware does not have it
 
 
-@dataclass(frozen=True)
-class FocuserSnapshot:
+class FocuserSnapshot(NamedTuple):
     """What others may know of a focuser. Below Idle every number is None.
 
     `as_of` is when the state was last known to be true, and `good_until` is when it has to be renewed; both in seconds
@@ -53,8 +51,7 @@ class FocuserSnapshot:
                                error='there is no fresh report from the hub')
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The state of both channels, and the Unix time at which it was last known to be true."""
 
     channels: dict[int, FocuserSnapshot]

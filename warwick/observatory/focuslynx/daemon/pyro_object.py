@@ -14,7 +14,6 @@ import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
-from dataclasses import fields
 from functools import wraps
 from typing import Any, Callable, Protocol, TypeVar
 
@@ -198,7 +197,7 @@ class FocuserDaemon:
         return {
             'date': _date(snapshot.as_of),
             'software_version': SOFTWARE_VERSION,
-            **{field.name: getattr(snapshot.hub, field.name, None) for field in fields(HubInfo)},
+            **{field: getattr(snapshot.hub, field, None) for field in HubInfo._fields},
             **{f'channel_{n}': self._channel_info(focuser) for n, focuser in snapshot.channels.items()},
         }
 
