@@ -323,7 +323,7 @@ def test_a_reset_that_was_lost_on_the_wire_is_not_taken_for_done() -> None:
     world.run(12)
     world.wrote = lambda data: b'' if b'RESET' in data else data   # type: ignore[method-assign]
     assert world.do(change('reset', 'defaults', channel=2)) is Outcome.FAILED
-    assert 'all is set as before' in (world.view(2).failure or '')
+    assert 'the settings are unchanged' in (world.view(2).failure or '')
 
 
 def test_a_max_pos_below_the_focuser_is_refused_and_not_sent() -> None:

@@ -267,7 +267,7 @@ def test_an_oversized_message_is_refused_before_its_body(start: Callable[..., Da
         raw.introduce()
         raw.send(header(0x7fffffff))   # and not one byte more
         assert raw.reply().closed
-    assert f'{STRANGER}: refused: a message of 2147483647 bytes: at most 4096 are accepted' in daemon.log
+    eventually(lambda: f'{STRANGER}: refused: a message of 2147483647 bytes: at most 4096 are accepted' in daemon.log)
 
 
 def bombs() -> dict[str, bytes]:

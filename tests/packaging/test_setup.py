@@ -64,7 +64,7 @@ def script(path: Path, text: str) -> Path:
 def test_help_lists_every_command() -> None:
     lines = make(ROOT, 'help').stdout.splitlines()[1:]
     assert [line.split()[0] for line in lines] == [
-        'help', 'setup', 'demo', 'run', 'test', 'night', 'nights', 'lint', 'fuzz', 'soak', 'bench', 'rpm',
+        'help', 'setup', 'demo', 'run', 'check', 'test', 'night', 'nights', 'lint', 'fuzz', 'soak', 'bench', 'rpm',
         'man', 'clean']
 
 
