@@ -55,7 +55,7 @@ _TIME = Kind({'type': 'number', 'exclusiveMinimum': 0, 'maximum': LONGEST_TIME_S
              float)
 _RANGE = Kind({'type': 'array', 'items': {'type': 'integer'}, 'minItems': 2, 'maxItems': 2, 'ascending': True},
               'min < max', lambda pair: (int(pair[0]), int(pair[1])))
-_SWITCH = Kind({'type': 'boolean'}, '`true`, `false`', bool)
+_TRUE_OR_FALSE = Kind({'type': 'boolean'}, '`true`, `false`', bool)
 
 KEYS = (
     Key('daemon', _DAEMON, '', 'entry of `warwick.observatory.common.daemons`: object id, address, port'),
@@ -69,11 +69,11 @@ KEYS = (
     Key('move_timeout', _TIME, 's', 'longest move; a move that takes longer is halted and fails'),
     Key('home_reset_timeout', _TIME, 's', 'longest time until the hub confirms a zero; never more than 4 s'),
     Key('soft_step_limits', _RANGE, 'steps', '`[min, max]`, inclusive: positions that may be commanded'),
-    Key('connect_on_start', _SWITCH, '', 'connect when the daemon starts, and keep trying', False),
+    Key('connect_on_start', _TRUE_OR_FALSE, '', 'connect when the daemon starts, and keep trying', False),
     Key('home_timeout', _TIME, 's', 'longest time until a homing focuser finds its home switch',
         'twice `move_timeout`'),
-    Key('temperature_probe_required', _SWITCH, '', 'a channel without a temperature probe counts as empty', True),
-    Key('allow_hub_compensation', _SWITCH, '',
+    Key('temperature_probe_required', _TRUE_OR_FALSE, '', 'a channel without a temperature probe counts as empty', True),
+    Key('allow_hub_compensation', _TRUE_OR_FALSE, '',
         'accept that the hub moves the focuser by itself, with the temperature or against backlash', False),
 )
 
@@ -88,7 +88,7 @@ _TYPE_NAMES = {'string': 'a string', 'number': 'a number', 'integer': 'a whole n
                'array': 'a list'}
 
 # For each keyword of the schemas: the fault of a value in words. The argument is the value of the keyword.
-_REASONS: dict[str, Callable[[Any], str]] = {
+_FAULTS_OF_VALUES: dict[str, Callable[[Any], str]] = {
     'type': lambda name: f'must be {_TYPE_NAMES[name]}',
     'enum': lambda values: f'must be {" or ".join(map(str, values))}',
     'exclusiveMinimum': lambda bound: f'must be greater than {bound}',
@@ -318,7 +318,7 @@ def _missing(key: str) -> str:
 
 def _wrong(key: str, value: Any, keyword: str, argument: Any) -> str:
     """`key: value: reason`, where the value violates this keyword of its schema."""
-    return f'{key}: {_shown(value)}: {_REASONS[keyword](argument)}'
+    return f'{key}: {_shown(value)}: {_FAULTS_OF_VALUES[keyword](argument)}'
 
 
 def _nearest(key: str) -> str:
