@@ -55,7 +55,7 @@ _TIME = Kind({'type': 'number', 'exclusiveMinimum': 0, 'maximum': LONGEST_TIME_S
              float)
 _RANGE = Kind({'type': 'array', 'items': {'type': 'integer'}, 'minItems': 2, 'maxItems': 2, 'ascending': True},
               'min < max', lambda pair: (int(pair[0]), int(pair[1])))
-_TRUE_OR_FALSE = Kind({'type': 'boolean'}, '`true`, `false`', bool)
+_FLAG = Kind({'type': 'boolean'}, '`true`, `false`', bool)
 
 KEYS = (
     Key('daemon', _DAEMON, '', 'entry of `warwick.observatory.common.daemons`: object id, address, port'),
@@ -69,11 +69,11 @@ KEYS = (
     Key('move_timeout', _TIME, 's', 'longest move; a move that takes longer is halted and fails'),
     Key('home_reset_timeout', _TIME, 's', 'longest time until the hub confirms a zero; never more than 4 s'),
     Key('soft_step_limits', _RANGE, 'steps', '`[min, max]`, inclusive: positions that may be commanded'),
-    Key('connect_on_start', _TRUE_OR_FALSE, '', 'connect when the daemon starts, and keep trying', False),
+    Key('connect_on_start', _FLAG, '', 'connect when the daemon starts, and keep trying', False),
     Key('home_timeout', _TIME, 's', 'longest time until a homing focuser finds its home switch',
         'twice `move_timeout`'),
-    Key('temperature_probe_required', _TRUE_OR_FALSE, '', 'a channel without a temperature probe counts as empty', True),
-    Key('allow_hub_compensation', _TRUE_OR_FALSE, '',
+    Key('temperature_probe_required', _FLAG, '', 'a channel without a temperature probe counts as empty', True),
+    Key('allow_hub_compensation', _FLAG, '',
         'accept that the hub moves the focuser by itself, with the temperature or against backlash', False),
 )
 

@@ -21,7 +21,7 @@ from .settings import SETTINGS, BadSetting
 
 __all__ = ['CONTROL_COMMANDS', 'Control', 'ControlCommand', 'ControlError']
 
-_ONE_CHANNEL = Whole(1, 2)
+_NUMBER = Whole(1, 2)
 _SECONDS = Number(0, 1e5, 's')
 _COUNT = Whole(1, 1000000)
 _ANY = Text(re.compile(r'.+'), 'a text')
@@ -270,36 +270,36 @@ def _power_on(control: Control, now: float) -> None:
 
 # Mechanics
 
-@_command('jam', 'the motor is driven, but the focuser does not move: IsMoving stays 1', Argument('CHANNEL', _ONE_CHANNEL))
+@_command('jam', 'the motor is driven, but the focuser does not move: IsMoving stays 1', Argument('CHANNEL', _NUMBER))
 def _jam(control: Control, now: float, channel: int) -> None:
     control.hub.jam(channel, now)
 
 
-@_command('unjam', 'ends a jam; an interrupted motion continues', Argument('CHANNEL', _ONE_CHANNEL))
+@_command('unjam', 'ends a jam; an interrupted motion continues', Argument('CHANNEL', _NUMBER))
 def _unjam(control: Control, now: float, channel: int) -> None:
     control.hub.unjam(channel, now)
 
 
 @_command('hand', 'the hand controller moves the focuser by COUNTS',
-          Argument('CHANNEL', _ONE_CHANNEL), Argument('COUNTS', Whole(-999999, 999999, 'counts')))
+          Argument('CHANNEL', _NUMBER), Argument('COUNTS', Whole(-999999, 999999, 'counts')))
 def _hand(control: Control, now: float, channel: int, counts: int) -> None:
     control.hub.hand(channel, counts, now)
 
 
-@_command('lose-steps', 'the next move ends COUNTS before its target', Argument('CHANNEL', _ONE_CHANNEL),
+@_command('lose-steps', 'the next move ends COUNTS before its target', Argument('CHANNEL', _NUMBER),
           Argument('COUNTS', Whole(0, 999999, 'counts')))
 def _lose_steps(control: Control, now: float, channel: int, counts: int) -> None:
     control.hub.focusers[channel].short_by = counts
 
 
-@_command('slip', 'the draw tube slips inward by COUNTS, and the hub does not notice', Argument('CHANNEL', _ONE_CHANNEL),
+@_command('slip', 'the draw tube slips inward by COUNTS, and the hub does not notice', Argument('CHANNEL', _NUMBER),
           Argument('COUNTS', Whole(-999999, 999999, 'counts')))
 def _slip(control: Control, now: float, channel: int, counts: int) -> None:
     control.hub.focusers[channel].slip(counts)
 
 
 @_command('temperature-ramp', 'the temperature at the probe changes evenly to CELSIUS within SECONDS',
-          Argument('CHANNEL', _ONE_CHANNEL), Argument('CELSIUS', Number(-700, 700, 'degrees C')),
+          Argument('CHANNEL', _NUMBER), Argument('CELSIUS', Number(-700, 700, 'degrees C')),
           Argument('SECONDS', _SECONDS))
 def _temperature_ramp(control: Control, now: float, channel: int, celsius: float, seconds: float) -> None:
     control.hub.temperature_ramp(channel, celsius, seconds, now)
@@ -318,7 +318,7 @@ def _step(control: Control, now: float, seconds: float) -> None:
 
 
 @_command('run-to', 'freezes the clock when the channel reaches the position COUNTS in its present motion',
-          Argument('CHANNEL', _ONE_CHANNEL), Argument('COUNTS', Whole(0, 999999, 'counts')))
+          Argument('CHANNEL', _NUMBER), Argument('COUNTS', Whole(0, 999999, 'counts')))
 def _run_to(control: Control, now: float, channel: int, counts: int) -> None:
     try:
         control.hub.run_to(channel, counts, now)

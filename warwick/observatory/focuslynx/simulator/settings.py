@@ -187,7 +187,7 @@ class Setting:
     default: Any
 
 
-_CHANNELS_IN_USE = Text(re.compile(r'none|[12]|1,2'), '1, 2 or 1,2, or none')
+_PRESENT = Text(re.compile(r'none|[12]|1,2'), '1, 2 or 1,2, or none')
 
 
 def _rows() -> list[Setting]:
@@ -196,7 +196,7 @@ def _rows() -> list[Setting]:
     rows = [Setting('personality', 'hub', object, Choice(tuple(PERSONALITIES)), 'the kind of hub, a short name for '
                     'several settings; a setting that is given overrides it; only at the start',
                     DEFAULT_PERSONALITY),
-            Setting('channels', 'hub', object, _CHANNELS_IN_USE, 'channels that have a syncing focuser (type FA) with a '
+            Setting('channels', 'hub', object, _PRESENT, 'channels that have a syncing focuser (type FA) with a '
                     'probe, at the middle of its travel; only at the start', '1')]
     for place, scope in ((ChannelMemory, 'channel'), (Mechanics, 'channel'), (HubMemory, 'hub'), (Variants, 'hub'),
                          (LinkSettings, 'link')):
