@@ -81,7 +81,7 @@ MOTORS = {
 
 @pytest.mark.parametrize('distance', [1, 100, 200, 1000, 5000, 60000])
 @pytest.mark.parametrize('kind', MOTORS)
-def test_the_end_is_seen_within_the_rhythm_however_the_motor_runs(kind: str, distance: int) -> None:
+def test_the_end_is_seen_within_the_rhythm_for_every_motor(kind: str, distance: int) -> None:
     motor = MOTORS[kind](distance)
     history = History()
     for _ in range(20):
@@ -102,7 +102,7 @@ def test_a_move_that_is_repeated_is_seen_to_end_almost_at_once(kind: str, distan
 @pytest.mark.parametrize('jitter_s', [0.001, 0.003, 0.006])
 @pytest.mark.parametrize('distance', [1, 100, 1000])
 @pytest.mark.parametrize('kind', MOTORS)
-def test_a_motor_that_is_not_punctual_is_awaited_in_vain_only_at_the_first_move(
+def test_an_irregular_motor_is_seen_to_end_soon_after_one_move(
         kind: str, distance: int, jitter_s: float) -> None:
     for seed in range(10):
         chance = random.Random(seed)
@@ -113,14 +113,14 @@ def test_a_motor_that_is_not_punctual_is_awaited_in_vain_only_at_the_first_move(
             assert follow(history, motor, distance)[0] <= 0.1
 
 
-def test_a_move_that_ends_a_little_sooner_than_ever_is_awaited_there_from_then_on() -> None:
+def test_a_move_that_ends_a_little_sooner_is_expected_sooner() -> None:
     history = History()
     history.learn(1, 0.515, 0.520, None)
     history.learn(1, 0.0, 0.500, None)   # the first look, in the regular rhythm, has found it at rest
     assert history.expected_s(1) == pytest.approx(0.5)
 
 
-def test_an_expected_end_just_behind_a_regular_look_takes_its_place() -> None:
+def test_an_expected_end_replaces_a_regular_poll_just_before_it() -> None:
     history = History()
     for _ in range(10):
         late_s, looks = follow(history, steady(RHYTHM_S + 0.003), 503)
@@ -128,7 +128,7 @@ def test_an_expected_end_just_behind_a_regular_look_takes_its_place() -> None:
     assert late_s <= 0.02
 
 
-def test_the_first_long_move_at_constant_speed_is_seen_to_end_almost_at_once() -> None:
+def test_the_first_long_steady_move_is_seen_to_end_at_once() -> None:
     assert follow(History(), steady(5.0), 5000)[0] <= 0.02
 
 
@@ -140,7 +140,7 @@ def test_a_move_over_a_new_distance_profits_from_earlier_ones() -> None:
 
 
 @pytest.mark.parametrize('factor', [0.2, 0.5, 2.0, 5.0])
-def test_a_motor_whose_speed_has_changed_costs_a_look_and_is_learnt_anew(factor: float) -> None:
+def test_a_changed_motor_speed_costs_a_poll_and_is_learnt_again(factor: float) -> None:
     history = History()
     for _ in range(5):
         follow(history, steady(3.0), 3000)
@@ -151,7 +151,7 @@ def test_a_motor_whose_speed_has_changed_costs_a_look_and_is_learnt_anew(factor:
     assert min(lates) <= 0.02
 
 
-def test_a_jammed_focuser_is_looked_at_in_the_regular_rhythm() -> None:
+def test_a_jammed_focuser_is_polled_in_the_regular_rhythm() -> None:
     arrival = Arrival(History(), RHYTHM_S, 0.0, 0, 5000)
     looks = []
     now = 0.0
@@ -169,7 +169,7 @@ def test_the_first_long_move_with_ramps_is_seen_to_end_soon(ramp_s: float, laten
     assert follow(History(), late(ramped(5000, 1000, ramp_s), latency_s), 5000)[0] <= 0.08
 
 
-def test_an_overshoot_for_backlash_is_seen_to_end_soon_once_it_is_known() -> None:
+def test_a_known_backlash_overshoot_is_seen_to_end_soon() -> None:
     """Outward past the target by 40 counts, and back at half the speed."""
     def motor(t: float) -> float:
         return t / 2.0 if t < 2.04 else 1.02 - (t - 2.04) * 0.25 if t < 2.12 else 1.0
@@ -190,7 +190,7 @@ def test_an_overshoot_for_backlash_is_seen_to_end_soon_once_it_is_known() -> Non
     assert lates[-1] <= 0.02
 
 
-def test_a_focuser_that_is_sent_elsewhere_and_back_is_looked_at_within_the_rhythm() -> None:
+def test_a_focuser_sent_elsewhere_and_back_is_polled_in_rhythm() -> None:
     """Somebody retargets it: it runs away from the target and comes back."""
     def motor(t: float) -> float:
         return t / 3.0 if t < 1.5 else 0.5 - (t - 1.5) / 3.0 if t < 2.5 else (t - 2.0) / 3.0 if t < 5.0 else 1.0
@@ -213,7 +213,7 @@ def test_inward_and_outward_moves_may_take_different_times() -> None:
     assert max(outward, inward) <= 0.02
 
 
-def test_a_hub_that_shows_positions_late_delays_the_end_by_no_more_than_that() -> None:
+def test_late_positions_delay_the_end_by_no_more_than_that() -> None:
     motor = late(steady(3.0), 0.2)
     assert follow(History(), motor, 3000)[0] <= 0.25
 
@@ -222,4 +222,4 @@ def test_moves_that_are_no_longer_made_are_forgotten() -> None:
     history = History()
     for distance in range(1, 1000):
         history.learn(distance, 0.0, distance / 100, 100.0)
-    assert len(history._durations) == REMEMBERED_MOVES
+    assert sum(history.longest_s(distance) is not None for distance in range(1, 1000)) == REMEMBERED_MOVES

@@ -26,8 +26,8 @@ def warm(world: World, celsius: float) -> None:
 def test_it_is_refused_unless_it_is_allowed(setting: str) -> None:
     world = World(hub={setting: '1'})
     world.do(Connect())
-    assert world.view(1).status == FocuserStatus.Error
-    assert World(ALLOWED, hub={setting: '1'}).connected().view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Error
+    assert World(ALLOWED, hub={setting: '1'}).connected().snapshot(1).status == FocuserStatus.Idle
 
 
 def test_a_correction_is_followed_and_the_target_with_it() -> None:
@@ -36,10 +36,10 @@ def test_a_correction_is_followed_and_the_target_with_it() -> None:
     states = set()
     for _ in range(100):
         world.run(0.1)
-        states.add(world.view(1).status)
+        states.add(world.snapshot(1).status)
     assert states == {FocuserStatus.Idle, FocuserStatus.Moving}
-    view = world.view(1)
-    assert (view.current_steps, view.target_steps, view.requested_steps) == (-100, -100, -100)
+    snapshot = world.snapshot(1)
+    assert (snapshot.current_steps, snapshot.target_steps, snapshot.requested_steps) == (-100, -100, -100)
     assert world.logged('compensated by the hub, from +0 steps to -100 steps')
     assert not world.logged('by hand')
 
@@ -53,15 +53,15 @@ def test_a_move_waits_for_a_correction_to_settle() -> None:
     assert world.hub.focusers[1].position == 32767 + 500
 
 
-def test_a_move_asked_for_while_a_correction_is_seen_waits_as_well() -> None:
+def test_a_move_requested_during_a_correction_waits_as_well() -> None:
     world = World(ALLOWED, hub=COMPENSATING).connected()
     warm(world, 23.7)
-    world.until(lambda: world.view(1).status == FocuserStatus.Moving)
+    world.until(lambda: world.snapshot(1).status == FocuserStatus.Moving)
     assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
-    assert world.view(1).current_steps == 500
+    assert world.snapshot(1).current_steps == 500
 
 
-def test_a_correction_that_does_not_end_fails_the_move_in_words_and_in_time() -> None:
+def test_a_correction_that_does_not_end_fails_the_move_in_time() -> None:
     settings = replace(ALLOWED, move_timeout_s=30.0)
     world = World(settings, hub={**COMPENSATING, 'tempco': '-9999,0,0,0,0'}).connected()
     warm(world, 22.7)
@@ -70,7 +70,7 @@ def test_a_correction_that_does_not_end_fails_the_move_in_words_and_in_time() ->
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
     assert caller.waited_s <= 30.1
-    assert 'compensating' in (world.view(1).failure or '')
+    assert 'compensating' in (world.snapshot(1).failure or '')
     assert world.requests(b'MA') == []
 
 
@@ -85,7 +85,7 @@ def test_a_correction_that_takes_long_is_waited_for() -> None:
     assert caller.waited_s > 15
 
 
-def test_a_hub_that_falls_silent_while_it_compensates_fails_the_move_soon() -> None:
+def test_a_hub_silent_while_compensating_fails_the_move_soon() -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tempco': '-999,0,0,0,0'}).connected()
     warm(world, 22.7)
     world.run(0.5)
@@ -102,35 +102,35 @@ def test_a_hub_that_falls_silent_while_it_compensates_fails_the_move_soon() -> N
 def test_a_stop_ends_the_compensation_and_says_so(shown: str, idle_loop_delay_s: float) -> None:
     settings = replace(ALLOWED, idle_loop_delay_s=idle_loop_delay_s)
     world = World(settings, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
-    assert world.view(1).compensating is True
+    assert world.snapshot(1).compensating is True
     assert world.do(Stop(1)) is Outcome.DONE
-    assert world.view(1).compensating is False
+    assert world.snapshot(1).compensating is False
     world.run(200)
     # What is stored does not tell whether another program has switched it on again
-    assert world.view(1).compensating is (False if shown == 'working' else None)
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).compensating is (False if shown == 'working' else None)
+    assert world.snapshot(1).status == FocuserStatus.Idle
     assert len(world.logged('temperature compensation is off')) == 1
     assert world.requests(b'SCTE') == []
 
 
 @pytest.mark.parametrize('shown', ['working', 'stored'])
-def test_compensation_that_a_stop_has_ended_is_switched_on_again_by_a_change(shown: str) -> None:
+def test_a_change_switches_compensation_on_again_after_a_stop(shown: str) -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
     assert world.do(Stop(1)) is Outcome.DONE
     assert world.do(Configure(1, find('nickname'), 'North')) is Outcome.DONE
     assert world.logged('temperature compensation is off')
-    assert world.view(1).compensating is not True
+    assert world.snapshot(1).compensating is not True
     assert world.do(Configure(1, find('temperature_compensation'), True)) is Outcome.DONE
     assert world.hub.focusers[1].tc_on
-    assert world.view(1).compensating is True
+    assert world.snapshot(1).compensating is True
     world.run(10)
-    assert world.view(1).compensating is True
+    assert world.snapshot(1).compensating is True
 
 
 @pytest.mark.parametrize('shown', ['working', 'stored'])
 @pytest.mark.parametrize('disturb', [lambda world: world.hub.receive(b'<F1HALT>', world.now, 7),
                                      lambda world: world.hub.hand(1, -500, world.now)], ids=['halt', 'hand'])
-def test_a_move_that_somebody_else_has_ended_is_not_taken_up_again(
+def test_a_move_that_others_have_ended_is_not_resumed(
         shown: str, disturb: Callable[[World], object]) -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
     move = world.ask(MoveFocuser(1, 8000))
@@ -140,10 +140,10 @@ def test_a_move_that_somebody_else_has_ended_is_not_taken_up_again(
     assert move.outcome is Outcome.FAILED
     world.run(30)
     assert world.requests(b'MA') == [b'<F1MA040767>']
-    assert (world.view(1).current_steps or 0) < 3000
+    assert (world.snapshot(1).current_steps or 0) < 3000
 
 
-def test_a_correction_is_sent_again_only_while_the_hub_compensates() -> None:
+def test_a_correction_is_repeated_only_while_the_hub_compensates() -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'working'}).connected()
     move = world.ask(MoveFocuser(1, 1000))
     while world.hub.focusers[1].position < 32767 + 985:
@@ -154,7 +154,7 @@ def test_a_correction_is_sent_again_only_while_the_hub_compensates() -> None:
     assert len(world.requests(b'MA')) == 1
 
 
-def test_switching_compensation_on_after_a_halt_is_not_proved_by_what_is_stored() -> None:
+def test_the_stored_setting_does_not_prove_compensation_is_on() -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
     assert world.do(Stop(1)) is Outcome.DONE
     world.run(6)
@@ -169,17 +169,17 @@ def test_switching_compensation_on_after_a_halt_is_not_proved_by_what_is_stored(
     world.wrote = wrote   # type: ignore[method-assign]
     assert world.do(Configure(1, find('temperature_compensation'), True)) is Outcome.DONE
     assert world.hub.focusers[1].tc_on
-    assert world.view(1).compensating is True
+    assert world.snapshot(1).compensating is True
 
 
-def test_compensation_that_cannot_be_switched_on_again_is_not_said_to_be_on() -> None:
+def test_compensation_that_stays_off_is_not_reported_as_on() -> None:
     settings = replace(ALLOWED, temperature_probe_required=False)
     world = World(settings, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
     assert world.do(Stop(1)) is Outcome.DONE
     world.hub.set('probe.1', 'NP', world.now)
     world.run(6)
     assert world.do(Configure(1, find('temperature_compensation'), True)) is Outcome.FAILED
-    assert world.view(1).compensating is not True
+    assert world.snapshot(1).compensating is not True
 
 
 def test_compensation_that_others_switch_on_is_seen() -> None:
@@ -189,17 +189,17 @@ def test_compensation_that_others_switch_on_is_seen() -> None:
         world.run(1)
         world.hub.receive(b'<F1SCTE1>', world.now, 7)
         world.run(20)
-        assert world.view(1).compensating is True
+        assert world.snapshot(1).compensating is True
         warm(world, 31.7)
         world.run(1)
         assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
         assert world.do(Stop(1)) is Outcome.DONE
         world.run(2)
-        assert world.view(1).compensating is False
+        assert world.snapshot(1).compensating is False
         warm(world, 21.7)
 
 
-def test_a_halt_that_was_not_answered_may_have_ended_compensation() -> None:
+def test_an_unanswered_halt_may_have_ended_compensation() -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
     world.run(2)
     world.faults.mute_next = 1
@@ -208,13 +208,13 @@ def test_a_halt_that_was_not_answered_may_have_ended_compensation() -> None:
     assert world.requests(b'HALT') == [b'<F1HALT>']
     world.faults.unplug(world.now + 5)
     world.run(20)
-    assert world.view(1).status == FocuserStatus.Idle
-    assert world.view(1).compensating is None
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).compensating is None
     assert not world.hub.focusers[1].tc_on
 
 
 @pytest.mark.parametrize('shown', ['working', 'stored'])
-def test_what_other_programs_switch_around_a_halt_is_never_reported_wrongly(shown: str) -> None:
+def test_what_others_switch_around_a_halt_is_reported_right(shown: str) -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': shown}).connected()
     for switches in ('0', '1', '01', '10'):
         assert world.do(Stop(1)) is Outcome.DONE
@@ -224,16 +224,16 @@ def test_what_other_programs_switch_around_a_halt_is_never_reported_wrongly(show
         world.run(15)   # the settings are read every 5 s, and surprises twice
         for _ in range(5):
             world.run(3)
-            assert world.view(1).compensating in (world.hub.focusers[1].tc_on, None)
+            assert world.snapshot(1).compensating in (world.hub.focusers[1].tc_on, None)
 
 
-def test_after_an_outage_nobody_knows_whether_a_halt_still_counts() -> None:
+def test_after_an_outage_it_is_unknown_if_a_halt_still_counts() -> None:
     world = World(ALLOWED, hub={**COMPENSATING, 'tcomp_line': 'stored'}).connected()
     assert world.do(Stop(1)) is Outcome.DONE
     world.hub.power_off(world.now, 2.0)
     world.run(20)
     assert world.hub.focusers[1].tc_on
-    assert world.view(1).compensating is None
+    assert world.snapshot(1).compensating is None
     warm(world, 41.7)
     world.run(1)
     assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
@@ -262,14 +262,14 @@ def test_an_overshoot_against_backlash_is_not_taken_for_arrival() -> None:
 
 def test_an_overshoot_stays_within_the_limits() -> None:
     world = World(ALLOWED, hub={'backlash.1': '1', 'backlash_steps': '40'}).connected()
-    assert world.view(1).max_steps == 30000 - 40
+    assert world.snapshot(1).max_steps == 30000 - 40
     assert world.do(MoveFocuser(1, 29961)) is Outcome.OUTSIDE_LIMITS
     assert world.do(MoveFocuser(1, 29960)) is Outcome.DONE
 
 
 def test_an_overshoot_of_inward_moves_stays_within_the_limits() -> None:
     world = World(ALLOWED, hub={'backlash.1': '1', 'backlash_steps': '-40', 'speed': '10000'}).connected()
-    assert (world.view(1).min_steps, world.view(1).max_steps) == (-30000 + 40, 30000)
+    assert (world.snapshot(1).min_steps, world.snapshot(1).max_steps) == (-30000 + 40, 30000)
     assert world.do(MoveFocuser(1, 30001)) is Outcome.OUTSIDE_LIMITS
     assert world.do(MoveFocuser(1, -29961)) is Outcome.OUTSIDE_LIMITS
     caller = world.ask(MoveFocuser(1, -29960))
@@ -290,21 +290,21 @@ def test_an_overshoot_that_is_not_known_may_be_any() -> None:
     world = World(ALLOWED)
     world.answers(answer)
     world.connected()
-    assert (world.view(1).min_steps, world.view(1).max_steps) == (-30000 + 99, 30000 - 99)
+    assert (world.snapshot(1).min_steps, world.snapshot(1).max_steps) == (-30000 + 99, 30000 - 99)
 
 
 @pytest.mark.parametrize('offset', [False, True])
-def test_a_move_heeds_the_limits_that_were_read_again_for_it(offset: bool) -> None:
+def test_a_move_obeys_the_limits_that_were_read_again_for_it(offset: bool) -> None:
     world = World(replace(ALLOWED, idle_loop_delay_s=60.0, soft_step_limits=(-1000, 1000))).connected()
     world.run(20)
     world.hub.set('backlash.1', '1', world.now)   # by another program, since the settings were read
     assert world.do(MoveFocuser(1, 1000, offset)) is Outcome.OUTSIDE_LIMITS
     assert world.requests(b'MA') == []
-    assert world.view(1).failure == 'move to +1000 steps refused: outside limits'
+    assert world.snapshot(1).failure == 'move to +1000 steps refused: outside limits'
     assert world.do(MoveFocuser(1, 960, offset)) is Outcome.DONE
 
 
-def test_a_move_under_compensation_arrives_though_the_temperature_changes_on_the_way() -> None:
+def test_a_move_arrives_though_the_temperature_changes_meanwhile() -> None:
     world = World(ALLOWED, hub=COMPENSATING).connected()
     caller = world.ask(MoveFocuser(1, 3000))
     for tenths in range(30):

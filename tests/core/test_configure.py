@@ -32,7 +32,7 @@ def change(key: str, value: object, channel: int = 1) -> Configure:
 
 
 def shown_value(world: World, key: str, channel: int = 1) -> Value | None:
-    reports = world.view(channel).reports
+    reports = world.snapshot(channel).reports
     assert reports is not None
     report: Any = {'config': reports.config, 'compensation': reports.compensation,
                    'status': reports.status}[HUB_SETTINGS[key].shown_by]
@@ -68,13 +68,13 @@ def test_a_setting_is_changed_and_read_back(key: str) -> None:
     assert world.do(change(key, value)) is Outcome.DONE
     assert world.requests(wire) == [wire]
     assert shown_value(world, key) == find(key).parse(value)
-    assert world.view(1).failure is None
+    assert world.snapshot(1).failure is None
     assert world.logged(f'channel 1: {key} = ')
 
 
 @pytest.mark.parametrize('key', [key for key in VALUES if not HUB_SETTINGS[key].dangerous])
 @pytest.mark.parametrize('fault', ['mute_next', 'lose_requests', 'garble', 'cut'])
-def test_a_change_whose_answer_was_spoilt_is_settled_by_reading_back(key: str, fault: str) -> None:
+def test_a_change_with_a_spoilt_answer_is_decided_by_reading(key: str, fault: str) -> None:
     value, wire = VALUES[key]
     world = World().connected()
     caller = world.ask(change(key, value))
@@ -102,27 +102,27 @@ def test_an_unknown_setting_is_named_with_those_there_are() -> None:
         find('focus')
 
 
-def test_a_channel_in_error_because_the_hub_compensates_is_helped_by_switching_that_off() -> None:
+def test_switching_compensation_off_makes_the_channel_usable() -> None:
     world = World(hub={'tcomp': '1', 'tc_at_start': '1', 'backlash': '1'})
     world.do(Connect())
-    assert world.view(1).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Error
     for key in ('temperature_compensation', 'compensation_at_start', 'backlash'):
         assert world.do(change(key, 'off')) is Outcome.DONE
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
     assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
 
 
 def test_a_refusal_of_the_hub_is_a_failure_that_says_so() -> None:
     world = World(hub={'probe.1': 'NP'}).connected()
     assert world.do(change('temperature_compensation', 'on')) is Outcome.FAILED
-    assert world.view(1).failure == ('temperature_compensation = on failed: the hub refused <F1SCTE1>: '
+    assert world.snapshot(1).failure == ('temperature_compensation = on failed: the hub refused <F1SCTE1>: '
                                      'ER=6 Cannot Execute Command Without Temp P...')
 
 
-def test_a_setting_that_the_firmware_does_not_know_fails_in_words() -> None:
+def test_a_setting_unknown_to_the_firmware_fails_with_a_reason() -> None:
     world = World(hub={'no_gettci': '1'}).connected()
     assert world.do(change('step_size', 100)) is Outcome.FAILED
-    assert 'GETTCI' in (world.view(1).failure or '')
+    assert 'GETTCI' in (world.snapshot(1).failure or '')
 
 
 def test_a_moving_focuser_keeps_its_settings() -> None:
@@ -134,7 +134,7 @@ def test_a_moving_focuser_keeps_its_settings() -> None:
     assert world.do(change('nickname', 'moving')) is Outcome.DONE
 
 
-def test_compensation_can_be_switched_off_while_the_hub_compensates() -> None:
+def test_compensation_can_be_switched_off_during_a_correction() -> None:
     world = World(hub={'tcomp': '1', 'tempco': '999,0,0,0,0', 'compensation_speed': '5'})
     world.do(Connect())
     world.hub.set('probe.1', '25.0', world.now)
@@ -146,8 +146,8 @@ def test_compensation_can_be_switched_off_while_the_hub_compensates() -> None:
 def test_a_change_of_the_range_moves_the_limits() -> None:
     world = World().connected()
     assert world.do(change('max_position', 40000)) is Outcome.DONE
-    assert (world.view(1).max_steps, world.view(1).min_steps) == (19999, -19999)
-    assert world.view(2).max_steps == 30000
+    assert (world.snapshot(1).max_steps, world.snapshot(1).min_steps) == (19999, -19999)
+    assert world.snapshot(2).max_steps == 30000
 
 
 def test_a_stop_goes_out_while_a_setting_is_being_changed() -> None:
@@ -161,33 +161,33 @@ def test_a_stop_goes_out_while_a_setting_is_being_changed() -> None:
     assert caller.waited_s < 4.5
 
 
-def test_an_inquiry_reads_the_hub_and_what_newer_firmware_shows() -> None:
+def test_a_query_reads_the_hub_and_what_newer_firmware_shows() -> None:
     world = World(hub={'firmware': '2.3.9', 'tempin': '1,2,3,4,-5', 'step_size': '77'}).connected()
     assert world.do(QueryHub()) is Outcome.DONE
     assert world.core.info is not None
     assert world.core.info.firmware == '2.3.9'
-    reports = world.view(1).reports
+    reports = world.snapshot(1).reports
     assert reports is not None and reports.compensation is not None
     assert (reports.compensation.intercepts, reports.compensation.step_size) == ((1, 2, 3, 4, -5), 77)
 
 
-def test_an_inquiry_of_older_firmware_leaves_out_what_it_does_not_know() -> None:
+def test_a_query_of_older_firmware_omits_what_it_does_not_know() -> None:
     world = World(hub={'no_gettci': '1', 'no_dhcp_line': '1'}).connected()
     assert world.do(QueryHub()) is Outcome.DONE
     assert world.core.info is not None
     assert world.core.info.dhcp is None
-    reports = world.view(1).reports
+    reports = world.snapshot(1).reports
     assert reports is not None and reports.compensation is None
 
 
-def test_inquiries_one_after_another_do_not_occupy_the_line() -> None:
+def test_queries_one_after_another_do_not_occupy_the_link() -> None:
     world = World().connected()
     for _ in range(20):
         world.do(QueryHub())
     assert len(world.requests(b'GETHUBINFO')) == 1
 
 
-def test_an_inquiry_of_a_mute_hub_ends_in_time() -> None:
+def test_a_query_of_a_mute_hub_ends_in_time() -> None:
     world = World().connected()
     world.faults.mute_next = 100
     caller = world.ask(QueryHub())
@@ -196,11 +196,11 @@ def test_an_inquiry_of_a_mute_hub_ends_in_time() -> None:
     assert caller.waited_s <= 3.1
 
 
-def test_an_inquiry_while_offline_is_not_available() -> None:
+def test_a_query_while_offline_is_not_available() -> None:
     assert World().do(QueryHub()) is Outcome.NOT_AVAILABLE
 
 
-def test_one_wrong_digit_of_the_position_is_not_believed_while_a_setting_is_changed() -> None:
+def test_one_wrong_digit_is_not_believed_during_a_change() -> None:
     world = World().connected()
     focuser = world.hub.focusers[1]
     caller = world.ask(change('reverse', 'on'))
@@ -211,13 +211,13 @@ def test_one_wrong_digit_of_the_position_is_not_believed_while_a_setting_is_chan
     focuser.position -= 10000
     positions = set()
     for _ in range(1000):
-        positions.add(world.view(1).current_steps)
+        positions.add(world.snapshot(1).current_steps)
         world.run(0.001)
     assert positions == {0}
     assert caller.outcome is Outcome.DONE
 
 
-def test_an_inquiry_that_a_stop_goes_before_is_answered_in_full() -> None:
+def test_a_query_that_stops_delay_is_answered_in_full() -> None:
     world = World().connected()
     world.run(1)
     world.faults.settings.delay = 0.3
@@ -230,7 +230,7 @@ def test_an_inquiry_that_a_stop_goes_before_is_answered_in_full() -> None:
     assert world.core.info is not None
 
 
-def test_a_failed_inquiry_is_not_taken_for_a_fresh_one() -> None:
+def test_a_failed_query_is_not_taken_for_a_fresh_one() -> None:
     world = World().connected()
     world.faults.mute_next = 100
     assert world.do(QueryHub()) is Outcome.FAILED
@@ -239,7 +239,7 @@ def test_a_failed_inquiry_is_not_taken_for_a_fresh_one() -> None:
 
 @pytest.mark.parametrize('device_type', ['OE', 'OI', 'FB'])
 @pytest.mark.parametrize('after_s', [0.05, 0.5, 1.0, 2.0, 4.0, 4.5, 5.2, 5.6])
-def test_a_stop_while_a_change_restarts_the_channel_leaves_it_usable(device_type: str, after_s: float) -> None:
+def test_a_stop_while_a_channel_restarts_leaves_it_usable(device_type: str, after_s: float) -> None:
     world = World().connected()
     world.run(1)
     caller = world.ask(change('device_type', device_type))
@@ -251,9 +251,9 @@ def test_a_stop_while_a_change_restarts_the_channel_leaves_it_usable(device_type
     assert not world.hub.focusers[1].moving
     assert world.requests(b'HALT', since=world.now - 20) == []
     if device_type != 'FB':
-        assert 'IsHomed = 0' in (world.view(1).error or '')
+        assert 'IsHomed = 0' in (world.snapshot(1).error or '')
         assert world.do(Home(1)) is Outcome.DONE
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
     assert world.do(Stop(1)) is Outcome.DONE
     assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
 
@@ -261,28 +261,28 @@ def test_a_stop_while_a_change_restarts_the_channel_leaves_it_usable(device_type
 @pytest.mark.parametrize('idle_loop_delay_s', [5.0, 30.0])
 @pytest.mark.parametrize('restart_s', ['0', '1', '5'])
 @pytest.mark.parametrize('key, value', [('device_type', 'OE'), ('device_type', 'FB'), ('reset', 'defaults')])
-def test_when_a_change_that_restarts_the_channel_has_ended_its_state_is_that_of_the_hub(
+def test_after_a_restarting_change_the_state_is_that_of_the_hub(
         key: str, value: str, restart_s: str, idle_loop_delay_s: float) -> None:
     world = World(replace(WORLD_SETTINGS, idle_loop_delay_s=idle_loop_delay_s), hub={'restart': restart_s}).connected()
     assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
     world.run(3)
     assert world.do(change(key, value)) is Outcome.DONE
-    focuser, view = world.hub.focusers[1], world.view(1)
-    assert view.status == (FocuserStatus.Moving if focuser.moving else FocuserStatus.Idle)
-    assert view.current_steps == pytest.approx(focuser.position - focuser.memory.max_pos // 2, abs=100)
+    focuser, snapshot = world.hub.focusers[1], world.snapshot(1)
+    assert snapshot.status == (FocuserStatus.Moving if focuser.moving else FocuserStatus.Idle)
+    assert snapshot.current_steps == pytest.approx(focuser.position - focuser.memory.max_pos // 2, abs=100)
     assert world.logged('moved') == []
 
 
-def test_while_a_change_restarts_a_channel_nothing_is_said_of_its_position() -> None:
+def test_while_a_channel_restarts_no_position_is_reported() -> None:
     world = World().connected()
     caller = world.ask(change('device_type', 'OE'))
     world.until(lambda: bool(world.requests(b'SCDT')))
     while caller.outcome is None:
-        assert world.view(1).current_steps is None
+        assert world.snapshot(1).current_steps is None
         world.run(0.01)
 
 
-def test_what_a_restart_has_set_in_motion_is_halted_before_the_port_is_closed() -> None:
+def test_motion_by_a_restart_is_halted_before_the_port_closes() -> None:
     world = World().connected()
     assert world.do(change('device_type', 'OE')) is Outcome.DONE
     assert world.hub.focusers[1].moving
@@ -290,11 +290,11 @@ def test_what_a_restart_has_set_in_motion_is_halted_before_the_port_is_closed() 
     assert not world.hub.focusers[1].moving
 
 
-def test_what_a_restart_has_set_in_motion_may_end_by_itself() -> None:
+def test_motion_by_a_restart_may_end_by_itself() -> None:
     world = World(hub={'speed': '20000'}).connected()
     assert world.do(change('device_type', 'OE')) is Outcome.DONE
     world.run(30)
-    assert (world.view(1).status, world.view(1).homed) == (FocuserStatus.Idle, True)
+    assert (world.snapshot(1).status, world.snapshot(1).homed) == (FocuserStatus.Idle, True)
     assert world.requests(b'HALT') == []
     assert world.logged('by hand') == []
     assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
@@ -311,7 +311,7 @@ def test_a_channel_is_not_restarted_while_the_other_one_moves(key: str, value: s
     world.run(6)
     assert world.do(change(key, value)) is Outcome.FAILED
     assert world.requests(b'SCDT') + world.requests(b'RESET') == []
-    assert 'the other channel is ' in (world.view(1).failure or '')
+    assert 'the other channel is ' in (world.snapshot(1).failure or '')
     assert world.hub.focusers[2].moving
     world.run(60)
     assert world.do(change(key, value)) is Outcome.DONE
@@ -323,30 +323,30 @@ def test_a_reset_that_was_lost_on_the_wire_is_not_taken_for_done() -> None:
     world.run(12)
     world.wrote = lambda data: b'' if b'RESET' in data else data   # type: ignore[method-assign]
     assert world.do(change('reset', 'defaults', channel=2)) is Outcome.FAILED
-    assert 'the settings are unchanged' in (world.view(2).failure or '')
+    assert 'the settings are unchanged' in (world.snapshot(2).failure or '')
 
 
 def test_a_max_pos_below_the_focuser_is_refused_and_not_sent() -> None:
     world = World().connected()
     assert world.do(change('max_position', 20000)) is Outcome.FAILED
-    assert world.view(1).failure == 'max_position = 20000 refused: the focuser is beyond that, at 32767 counts'
+    assert world.snapshot(1).failure == 'max_position = 20000 refused: the focuser is beyond that, at 32767 counts'
     assert world.requests(b'SETMAX') == []
 
 
-def test_a_channel_whose_max_pos_others_have_set_below_the_focuser_is_mended_by_a_change() -> None:
+def test_a_change_mends_a_max_pos_below_the_focuser() -> None:
     world = World().connected()
     world.hub.focusers[1].memory.max_pos = 20000   # a hub that lets another program do so
     world.run(60)
-    assert world.view(1).error == 'the hub reports 32767 counts, beyond its Max Pos of 20000'
+    assert world.snapshot(1).error == 'the hub reports 32767 counts, beyond its Max Pos of 20000'
     assert world.do(MoveFocuser(1, 0)) is Outcome.NOT_AVAILABLE
     assert world.do(Stop(1)) is Outcome.DONE
     assert world.do(change('max_position', 65535)) is Outcome.DONE
     world.run(1)
-    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 0)
+    assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, 0)
     assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
 
 
-def test_a_change_that_was_not_confirmed_is_looked_for_at_once() -> None:
+def test_after_an_unconfirmed_change_settings_are_read_at_once() -> None:
     world = World(replace(WORLD_SETTINGS, serial_timeout_s=5.0, idle_loop_delay_s=60.0)).connected()
     world.run(1)
 
@@ -359,10 +359,10 @@ def test_a_change_that_was_not_confirmed_is_looked_for_at_once() -> None:
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
     world.run(3)
-    assert world.view(1).current_steps == 32767 - 40000
+    assert world.snapshot(1).current_steps == 32767 - 40000
 
 
-def test_the_late_answer_to_a_change_is_not_taken_for_that_to_a_zero() -> None:
+def test_the_late_answer_to_a_change_does_not_answer_a_zero() -> None:
     world = World(replace(WORLD_SETTINGS, serial_timeout_s=5.0)).connected()
     world.do(MoveFocuser(1, 1000))
     world.run(1)
@@ -376,7 +376,7 @@ def test_the_late_answer_to_a_change_is_not_taken_for_that_to_a_zero() -> None:
     assert world.requests(b'SCCP') == [b'<F1SCCP032767>']
 
 
-def test_an_inquiry_reads_the_settings_anew() -> None:
+def test_a_query_reads_the_settings_again() -> None:
     world = World(replace(WORLD_SETTINGS, idle_loop_delay_s=60.0)).connected()
     world.run(1)
     world.hub.set('nickname.1', 'North', world.now)   # by another program
@@ -385,7 +385,7 @@ def test_an_inquiry_reads_the_settings_anew() -> None:
     assert (shown_value(world, 'nickname'), shown_value(world, 'led', 2)) == ('North', 9)
 
 
-def test_what_a_hub_has_told_is_forgotten_with_the_connection() -> None:
+def test_what_a_hub_reported_is_forgotten_with_the_connection() -> None:
     world = World().connected()
     world.do(QueryHub())
     assert world.core.info is not None
@@ -407,14 +407,14 @@ def spoil_status(world: World, old: bytes, new: bytes, times: int) -> None:
     world.hub.receive = lambda data, now, port=0: spoil(original(data, now, port))   # type: ignore[method-assign]
 
 
-def test_one_wrong_digit_does_not_end_a_change_that_restarts_the_channel() -> None:
+def test_one_wrong_digit_does_not_end_a_change_with_a_restart() -> None:
     world = World().connected()
     caller = world.ask(change('device_type', 'FB'))
     world.until(lambda: bool(world.requests(b'SCDT')))
     spoil_status(world, b'0', b'9', 1)
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.DONE
-    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, -32767)
+    assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, -32767)
 
 
 def test_one_wrong_digit_does_not_refuse_a_range() -> None:
@@ -424,7 +424,7 @@ def test_one_wrong_digit_does_not_refuse_a_range() -> None:
     assert world.do(change('max_position', 100000)) is Outcome.DONE
 
 
-def test_a_stop_whose_look_had_one_wrong_digit_claims_no_motion_from_outside() -> None:
+def test_one_wrong_digit_after_a_stop_reports_no_motion_by_hand() -> None:
     world = World().connected()
     move = world.ask(MoveFocuser(1, 10000))
     world.run(3)
@@ -432,7 +432,7 @@ def test_a_stop_whose_look_had_one_wrong_digit_claims_no_motion_from_outside() -
     assert world.do(Stop(1)) is Outcome.DONE
     assert move.outcome is Outcome.FAILED
     world.run(5)
-    assert world.view(1).current_steps == world.hub.focusers[1].position - 32767
+    assert world.snapshot(1).current_steps == world.hub.focusers[1].position - 32767
     assert world.logged('while disconnected') == []
 
 
@@ -442,18 +442,18 @@ def test_a_channel_that_falls_silent_after_a_change_is_in_error() -> None:
     world.run(2)
     world.wrote = lambda data: b'' if data[2:3] == b'1' else data   # type: ignore[method-assign]
     world.run(60)
-    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Error, None)
-    assert world.view(2).status == FocuserStatus.Idle
+    assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Error, None)
+    assert world.snapshot(2).status == FocuserStatus.Idle
 
 
-def test_what_a_restart_has_set_in_motion_is_halted_when_it_does_not_end() -> None:
+def test_motion_by_a_restart_that_does_not_end_is_halted() -> None:
     world = World(replace(WORLD_SETTINGS, home_timeout_s=100.0), hub={'speed': '20000'}).connected()
     assert world.do(change('device_type', 'OE')) is Outcome.DONE
     world.hub.jam(1, world.now)
     world.run(200)
     assert not world.hub.focusers[1].moving
     assert world.logged('the motion caused by a changed setting did not end in time; halting')
-    assert 'IsHomed = 0' in (world.view(1).error or '')
+    assert 'IsHomed = 0' in (world.snapshot(1).error or '')
 
 
 def test_a_hub_that_restarts_as_a_whole_is_secured_as_a_whole() -> None:
@@ -461,12 +461,12 @@ def test_a_hub_that_restarts_as_a_whole_is_secured_as_a_whole() -> None:
     assert world.do(change('device_type', 'OI')) is Outcome.DONE
     world.run(2)
     assert all(focuser.moving for focuser in world.hub.focusers.values())
-    assert world.view(2).status == FocuserStatus.Moving
+    assert world.snapshot(2).status == FocuserStatus.Moving
     assert world.do(Disconnect()) is Outcome.DONE
     assert not any(focuser.moving for focuser in world.hub.focusers.values())
 
 
-def test_an_inquiry_whose_request_is_lost_does_not_blind_a_move() -> None:
+def test_a_query_whose_request_is_lost_does_not_delay_polls() -> None:
     world = World().connected()
     world.run(6)
     move = world.ask(MoveFocuser(1, 9000))
@@ -478,12 +478,12 @@ def test_an_inquiry_whose_request_is_lost_does_not_blind_a_move() -> None:
     assert max(later - earlier for earlier, later in zip(looks, looks[1:])) < 1.0
 
 
-def test_what_a_restart_sets_in_motion_on_a_channel_without_a_position_is_halted_too() -> None:
+def test_motion_by_a_restart_is_halted_without_a_position_too() -> None:
     world = World(hub={'speed': '5000', 'restart': '1'}).connected()
     world.hub.focusers[1].memory.max_pos = 20000
     world.run(60)
     assert world.do(Stop(1)) is Outcome.DONE, 'after which no position is known'
-    world.until(lambda: world.view(1).current_steps is None)
+    world.until(lambda: world.snapshot(1).current_steps is None)
     assert world.do(change('device_type', 'OE')) is Outcome.DONE
     assert world.hub.focusers[1].moving
     assert world.do(Disconnect()) is Outcome.DONE

@@ -14,13 +14,14 @@ from warwick.observatory.focuslynx.core.commands import Home, MoveFocuser, Outco
 OE = {'type': 'OE', 'type.2': 'FA', 'speed': '20000'}
 
 
-def test_homing_finds_the_switch_and_returns_to_where_the_focuser_was() -> None:
+def test_homing_finds_the_switch_and_returns_the_focuser() -> None:
     world = World(hub=OE).connected()
     world.do(MoveFocuser(1, 1234))
     assert world.do(Home(1)) is Outcome.DONE
     assert world.requests(b'HOME') == [b'<F1HOME>']
-    view = world.view(1)
-    assert (view.status, view.current_steps, view.target_steps, view.homed) == (FocuserStatus.Idle, 1234, 1234, True)
+    snapshot = world.snapshot(1)
+    assert (snapshot.status, snapshot.homed) == (FocuserStatus.Idle, True)
+    assert (snapshot.current_steps, snapshot.target_steps) == (1234, 1234)
     assert world.logged('homed, at +1234 steps')
 
 
@@ -29,9 +30,9 @@ def test_the_state_is_moving_while_the_focuser_seeks_its_switch() -> None:
     homing = world.ask(Home(1))
     states, positions = set(), set()
     while homing.outcome is None:
-        view = world.view(1)
-        states.add(view.status)
-        positions.add(view.current_steps)
+        snapshot = world.snapshot(1)
+        states.add(snapshot.status)
+        positions.add(snapshot.current_steps)
         world.run(0.1)
     assert states == {FocuserStatus.Moving}
     assert len(positions) > 10
@@ -41,28 +42,28 @@ def test_a_focuser_without_a_switch_is_not_homed() -> None:
     world = World(hub=OE).connected()
     assert world.do(Home(2)) is Outcome.NOT_SUPPORTED
     assert world.requests(b'HOME') == []
-    assert world.view(2).failure == ('homing refused: the focuser (FA, QuickSync or HSM Hi-Torque) has no home switch: '
-                                     'use zero')
+    assert world.snapshot(2).failure == (
+        'homing refused: the focuser (FA, QuickSync or HSM Hi-Torque) has no home switch: use zero')
 
 
-def test_a_switch_that_is_not_found_is_a_failure_and_leaves_the_position_unknown() -> None:
+def test_homing_without_finding_the_switch_leaves_no_position() -> None:
     world = World(hub={**OE, 'home_switch_missing': '1'}).connected()
     assert world.do(Home(1)) is Outcome.FAILED
     world.run(1)
-    view = world.view(1)
-    assert view.status == FocuserStatus.Error
-    assert view.current_steps is None
-    assert 'home' in (view.error or '')
+    snapshot = world.snapshot(1)
+    assert snapshot.status == FocuserStatus.Error
+    assert snapshot.current_steps is None
+    assert 'home' in (snapshot.error or '')
 
 
-def test_a_stop_ends_homing_and_leaves_the_position_unknown_until_it_is_homed() -> None:
+def test_a_stop_of_homing_leaves_no_position_until_it_is_homed() -> None:
     world = World(hub=OE).connected()
     homing = world.ask(Home(1))
     world.run(2)
     assert world.do(Stop(1)) is Outcome.DONE
     assert homing.outcome is Outcome.FAILED
     assert not world.hub.focusers[1].moving
-    assert world.view(1).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Error
     assert world.do(MoveFocuser(1, 100)) is Outcome.NOT_AVAILABLE
     assert world.do(Home(1)) is Outcome.DONE
     assert world.do(MoveFocuser(1, 100)) is Outcome.DONE
@@ -87,7 +88,7 @@ def test_homing_whose_answer_was_spoilt_is_not_begun_twice(fault: str) -> None:
     world.until(lambda: homing.outcome is not None)
     assert homing.outcome is Outcome.DONE
     assert len(world.requests(b'HOME')) <= 2
-    assert world.view(1).homed
+    assert world.snapshot(1).homed
 
 
 def test_homing_never_begins_by_itself() -> None:
@@ -95,8 +96,8 @@ def test_homing_never_begins_by_itself() -> None:
     world.hub.power_off(world.now, 1.0)
     world.run(60)
     assert world.requests(b'HOME') == []
-    assert world.view(1).status == FocuserStatus.Error
-    assert 'IsHomed = 0' in (world.view(1).error or '')
+    assert world.snapshot(1).status == FocuserStatus.Error
+    assert 'IsHomed = 0' in (world.snapshot(1).error or '')
 
 
 def test_homing_during_a_move_by_hand_is_refused() -> None:
@@ -106,17 +107,17 @@ def test_homing_during_a_move_by_hand_is_refused() -> None:
     assert world.requests(b'HOME') == []
 
 
-def test_a_move_does_not_begin_on_a_focuser_that_has_lost_its_home_since_the_last_poll() -> None:
+def test_no_move_begins_on_a_focuser_that_has_lost_its_home() -> None:
     world = World(replace(SETTINGS, idle_loop_delay_s=300.0), hub={**OE, 'home_on_start': '0'}).connected()
     world.hub.power_off(world.now, 0.2)
     world.run(1)
     assert world.do(MoveFocuser(1, 100)) is Outcome.FAILED
     assert world.requests(b'MA') == []
-    assert world.view(1).status == FocuserStatus.Error
-    assert 'IsHomed = 0' in (world.view(1).failure or '')
+    assert world.snapshot(1).status == FocuserStatus.Error
+    assert 'IsHomed = 0' in (world.snapshot(1).failure or '')
 
 
-def test_a_move_does_not_end_well_on_a_focuser_that_has_lost_its_home_on_the_way() -> None:
+def test_a_move_fails_on_a_focuser_that_loses_its_home() -> None:
     world = World(hub={**OE, 'speed': '1000', 'home_on_start': '0'}).connected()
     caller = world.ask(MoveFocuser(1, 3000))
     world.run(1)
@@ -125,31 +126,31 @@ def test_a_move_does_not_end_well_on_a_focuser_that_has_lost_its_home_on_the_way
     world.hub.set('position.1', str(62720 + 3000), world.now)   # by chance it is where it should be
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
-    assert 'IsHomed = 0' in (world.view(1).failure or '')
+    assert 'IsHomed = 0' in (world.snapshot(1).failure or '')
 
 
-def test_homing_is_not_done_if_the_focuser_was_unplugged_on_the_way() -> None:
+def test_homing_fails_if_the_focuser_is_unplugged_on_the_way() -> None:
     world = World(hub=OE).connected()
     homing = world.ask(Home(1))
     world.run(2)
     world.hub.set('probe.1', 'NP', world.now)
     world.until(lambda: homing.outcome is not None)
     assert homing.outcome is Outcome.FAILED
-    assert world.view(1).status == FocuserStatus.Disconnected
+    assert world.snapshot(1).status == FocuserStatus.Disconnected
 
 
 def test_one_wrong_digit_does_not_make_a_home_known() -> None:
     world = World(hub={**OE, 'home_on_start': '0'}).connected()
     world.hub.power_off(world.now, 0.2)
     world.run(30)
-    assert world.view(1).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Error
     world.until(lambda: world.sent[-1][1] == b'<F1GETSTATUS>' and world.sent[-1][0] == world.now)
     world.hub.focusers[1].homed = True
     world.run(0.0001)
     world.until(lambda: not world.core.is_waiting or world.sent[-1][0] == world.now)
     world.hub.focusers[1].homed = False
     world.run(1)
-    assert world.view(1).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Error
     assert not world.logged('usable again')
 
 
@@ -164,7 +165,7 @@ def test_one_wrong_digit_after_a_stop_does_not_make_a_home_known() -> None:
     world.hub.focusers[1].homed = False
     for _ in range(100):
         world.run(0.001)
-        assert world.view(1).status == FocuserStatus.Error
+        assert world.snapshot(1).status == FocuserStatus.Error
     assert stop.outcome is Outcome.DONE
 
 
@@ -172,5 +173,5 @@ def test_one_wrong_digit_after_a_stop_does_not_make_a_home_known() -> None:
 def test_homing_from_the_switch_is_over_before_it_can_be_seen(counts: str) -> None:
     world = World(hub={'type': 'OI', 'position': counts}).connected()
     assert world.do(Home(1)) is Outcome.DONE
-    assert world.view(1).current_steps == int(counts) - 56000
+    assert world.snapshot(1).current_steps == int(counts) - 56000
     assert world.requests(b'HALT') == []

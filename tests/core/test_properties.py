@@ -75,7 +75,7 @@ def fate(request: Request, stream: list[bytes], skip_stale: bool) -> object:
 
 @settings(max_examples=250, deadline=None)
 @given(request=st.sampled_from(REQUESTS), skip_stale=st.booleans(), stream=STREAMS, cuts=CUTS)
-def test_any_bytes_in_any_pieces_end_in_a_reply_an_error_of_one_line_or_patience(
+def test_any_bytes_end_in_a_reply_a_short_error_or_waiting(
         request: Request, skip_stale: bool, stream: bytes, cuts: list[int]) -> None:
     found = fate(request, [stream], skip_stale)
     if isinstance(found, tuple):
@@ -128,7 +128,7 @@ def test_a_flood_is_refused_or_passed_over_and_never_kept(flood: str, request_: 
 
 @settings(max_examples=200, deadline=None)
 @given(stale=STREAMS, request=st.sampled_from([GetStatus(1), GetStatus(2), GetConfig(1), GetConfig(2)]))
-def test_whatever_stands_on_the_line_a_report_of_a_kind_that_it_does_not_hold_is_read_after_it(
+def test_a_report_is_read_after_any_bytes_without_its_header(
         stale: bytes, request: Request) -> None:
     header = request.header.encode()
     assume(header not in stale)
@@ -184,24 +184,24 @@ def truth(world: World) -> list[int]:
 
 
 def all_idle(world: World) -> bool:
-    return all(world.view(n).status == FocuserStatus.Idle for n in (1, 2))
+    return all(world.snapshot(n).status == FocuserStatus.Idle for n in (1, 2))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spoilt=st.integers(1, 9), garbage=GARBAGE, late_s=LATE_S)
-def test_garbage_in_place_of_one_reply_is_over_after_a_bounded_time(
+def test_garbage_in_place_of_a_reply_is_over_in_bounded_time(
         spoilt: int, garbage: list[tuple[float, bytes]], late_s: float | None) -> None:
     world = World().connected()
     interrupted = Interrupted(world, spoilt, garbage, late_s)
     assert world.until(lambda: interrupted.over, 60)
     world.hub.focusers[1].place(32767 + 100)
     world.hub.focusers[2].place(32767 - 100)
-    assert world.until(lambda: all_idle(world) and [world.view(n).current_steps for n in (1, 2)] == [100, -100], 40)
+    assert world.until(lambda: all_idle(world) and [world.snapshot(n).current_steps for n in (1, 2)] == [100, -100], 40)
     spoken = len(world.sent)
     for _ in range(60):
         world.run(0.5)
         assert all_idle(world)
-        assert [world.view(n).current_steps for n in (1, 2)] == [100, -100]
+        assert [world.snapshot(n).current_steps for n in (1, 2)] == [100, -100]
     assert len(world.sent) - spoken >= 12, 'both channels are asked every 5 s'
     assert world.do(MoveFocuser(2, 250)) is Outcome.DONE
     assert truth(world) == [100, 250]
@@ -209,7 +209,7 @@ def test_garbage_in_place_of_one_reply_is_over_after_a_bounded_time(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spoilt=st.integers(1, 12), garbage=GARBAGE, late_s=LATE_S)
-def test_garbage_during_a_move_makes_no_liar_of_it(spoilt: int, garbage: list[tuple[float, bytes]],
+def test_garbage_during_a_move_does_not_falsify_its_outcome(spoilt: int, garbage: list[tuple[float, bytes]],
                                                    late_s: float | None) -> None:
     world = World().connected()
     Interrupted(world, spoilt, garbage, late_s)
@@ -220,7 +220,7 @@ def test_garbage_during_a_move_makes_no_liar_of_it(spoilt: int, garbage: list[tu
     assert world.until(lambda: all_idle(world), 40)
     world.run(15)
     assert all_idle(world)
-    assert [world.view(n).current_steps for n in (1, 2)] == truth(world)
+    assert [world.snapshot(n).current_steps for n in (1, 2)] == truth(world)
     assert world.do(MoveFocuser(1, -300)) is Outcome.DONE
     assert truth(world)[0] == -300
 
@@ -263,7 +263,7 @@ def test_every_count_is_read_as_sent(channel: int) -> None:
 @settings(max_examples=300, deadline=None)
 @given(channel=CHANNELS, max_pos=RANGES, counts=st.integers(0, MAX_COUNTS), near=st.booleans(),
        kind=st.sampled_from(SYNCING), sync=st.booleans())
-def test_a_position_is_taken_inside_the_range_and_refused_outside(
+def test_a_position_is_accepted_only_inside_the_range(
         channel: int, max_pos: int, counts: int, near: bool, kind: str, sync: bool) -> None:
     if near:
         counts = min(max(max_pos + counts % 5 - 2, 0), MAX_COUNTS)
@@ -301,7 +301,7 @@ def test_a_halt_stops_the_motion_that_was_sent(channel: int, counts: int, at: in
        tenths=st.one_of(st.none(), st.integers(-600, 800)), when=st.floats(0, 200), motion=st.sampled_from(
            ['none', 'MA', 'HOME', 'hand']), flags=st.lists(st.sampled_from(
                ['reverse', 'ff_detect', 'hand_controller', 'no_reverse_line']), unique=True))
-def test_every_status_that_the_hub_can_report_is_read_as_it_is(
+def test_every_status_that_a_hub_can_report_is_read(
         channel: int, max_pos: int, data: st.DataObject, kind: str, tenths: int | None, when: float, motion: str,
         flags: list[str]) -> None:
     position = data.draw(st.integers(0, max_pos))
@@ -356,7 +356,7 @@ CONFIGURATIONS = st.fixed_dictionaries({
 
 @settings(max_examples=250, deadline=None)
 @given(channel=CHANNELS, chosen=CONFIGURATIONS)
-def test_every_configuration_that_the_hub_can_report_is_read_as_it_is(channel: int, chosen: dict[str, str]) -> None:
+def test_every_configuration_that_a_hub_can_report_is_read(channel: int, chosen: dict[str, str]) -> None:
     mine: dict[str, Any] = {
         name if name in ('led', 'home_on_start_line', 'tc_mode_empty') else f'{name}.{channel}': value
         for name, value in chosen.items()}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,7 +109,8 @@ def test_the_motor_direction_is_unknown_where_it_is_not_reported() -> None:
 ])
 def test_what_is_not_needed_may_be_missing_from_a_configuration(line: bytes, without: bytes, field: str) -> None:
     assert line in CONFIG
-    assert read(GetConfig(1), CONFIG.replace(line, without)) == GOOD_CONFIG._replace(**{field: None})   # type: ignore[arg-type]
+    absent: dict[str, Any] = {field: None}
+    assert read(GetConfig(1), CONFIG.replace(line, without)) == GOOD_CONFIG._replace(**absent)
 
 
 @pytest.mark.parametrize(('old', 'new'), [
@@ -116,7 +119,7 @@ def test_what_is_not_needed_may_be_missing_from_a_configuration(line: bytes, wit
     (b'Dev Typ ', b'Dev Type'),
     (b'Max Pos  = 065535', b'Max Pos = 65535'),
 ])
-def test_a_configuration_report_may_differ_in_what_does_not_matter(old: bytes, new: bytes) -> None:
+def test_a_config_report_may_differ_in_what_does_not_matter(old: bytes, new: bytes) -> None:
     assert old in CONFIG
     assert read(GetConfig(1), CONFIG.replace(old, new)) == GOOD_CONFIG
 
@@ -158,7 +161,7 @@ def test_settings_by_which_the_hub_moves_the_focuser_are_named(key: bytes) -> No
     (b'!\nER=12 Anything\n', 12, 'Anything'),
     (b'!\r\nER=1\r\n', 1, ''),
 ])
-def test_an_error_line_is_a_refusal_with_or_without_acknowledgement(wire: bytes, number: int, text: str) -> None:
+def test_an_error_line_is_a_refusal_even_if_not_acknowledged(wire: bytes, number: int, text: str) -> None:
     for request in (GetStatus(1), MoveTo(1, 500), Halt(1), Sync(1, 500)):
         with pytest.raises(Refused, match=f'ER={number} {text}'.rstrip()) as refusal:
             read(request, wire)

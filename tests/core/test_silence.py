@@ -36,9 +36,9 @@ class Watched(World):
 
     def happened(self) -> None:
         for n in CHANNELS:
-            view = self.view(n)
-            if view.status < FocuserStatus.Idle and hasattr(self, 'below'):
-                self.below.append((self.now, n, view.error))
+            snapshot = self.snapshot(n)
+            if snapshot.status < FocuserStatus.Idle and hasattr(self, 'below'):
+                self.below.append((self.now, n, snapshot.error))
 
     def watch(self) -> Watched:
         self.below = []
@@ -122,10 +122,10 @@ def test_a_mute_hub_is_in_error_when_two_polls_have_failed(later_s: float) -> No
     world.run(20 + later_s)
     world.faults.mute()
     settings = world.settings
-    reported_at = {n: world.view(n).as_of for n in CHANNELS}
+    reported_at = {n: world.snapshot(n).as_of for n in CHANNELS}
     for n in CHANNELS:
-        while world.view(n).status == FocuserStatus.Idle:
-            reported_at[n] = world.view(n).as_of
+        while world.snapshot(n).status == FocuserStatus.Idle:
+            reported_at[n] = world.snapshot(n).as_of
             world.run(0.01)
         other_s = settings.serial_timeout_s
         bound_s = settings.idle_loop_delay_s + 2 * settings.serial_timeout_s + other_s
@@ -142,8 +142,8 @@ def test_a_channel_that_dies_while_the_other_one_moves_is_noticed() -> None:
     move = world.ask(MoveFocuser(1, 25000))
     world.run(1)
     world.hub.variants.thirdlynx = True   # channel 2 answers no more
-    reported_at = world.view(2).as_of
-    world.until(lambda: world.view(2).status == FocuserStatus.Error)
+    reported_at = world.snapshot(2).as_of
+    world.until(lambda: world.snapshot(2).status == FocuserStatus.Error)
     assert move.outcome is None
     assert world.now - reported_at <= world.settings.oldest_report_s
     world.until(lambda: move.outcome is not None)
@@ -155,22 +155,22 @@ def test_a_silent_channel_is_usable_when_a_position_is_confirmed() -> None:
     world.run(20)
     world.faults.mute()
     world.run(60)
-    assert world.view(1).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Error
     world.hub.focusers[1].place(32767 + 300)   # a surprise, which one report does not confirm
     world.faults.unmute()
-    world.until(lambda: world.view(1).status != FocuserStatus.Error)
-    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 300)
+    world.until(lambda: world.snapshot(1).status != FocuserStatus.Error)
+    assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, 300)
 
 
 def test_a_new_connect_makes_no_silent_channel_idle() -> None:
     world = watched()
     world.run(20)
     world.faults.mute()
-    world.until(lambda: world.view(1).status == FocuserStatus.Error)
+    world.until(lambda: world.snapshot(1).status == FocuserStatus.Error)
     world.ask(Connect())
     world.below.clear()
     world.run(3)
-    assert world.view(1).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Error
 
 
 def test_garbled_replies_of_one_channel_are_no_silence_of_the_hub() -> None:
@@ -190,7 +190,7 @@ def test_garbled_replies_of_one_channel_are_no_silence_of_the_hub() -> None:
     world.run(300)
     assert dropped[0]
     assert [error for _, n, error in world.below if n == 1] == []
-    assert world.view(2).status == FocuserStatus.Error
+    assert world.snapshot(2).status == FocuserStatus.Error
     assert not world.logged('no connection')
 
 
@@ -219,7 +219,7 @@ def test_a_query_that_succeeded_is_not_made_again_at_once() -> None:
 def test_a_zero_succeeds_by_no_report_from_before_its_request() -> None:
     state = FocuserState(SETTINGS)
     world = World().connected()
-    reports = world.view(1).reports
+    reports = world.snapshot(1).reports
     assert reports is not None
     for _ in range(2):
         state.learn_config(reports.config, 0.0, 0.0)

@@ -17,13 +17,13 @@ def test_the_present_position_becomes_step_0(max_pos: int) -> None:
     world = World(hub={'max_pos': str(max_pos)}).connected()
     world.do(MoveFocuser(1, 400))
     assert world.do(SetZero(1)) is Outcome.DONE
-    view = world.view(1)
-    assert (view.current_steps, view.target_steps, view.requested_steps) == (0, 0, 0)
+    snapshot = world.snapshot(1)
+    assert (snapshot.current_steps, snapshot.target_steps, snapshot.requested_steps) == (0, 0, 0)
     assert world.hub.focusers[1].position == max_pos // 2
     assert world.logged('zero set; this position was +400 steps before')
 
 
-def test_firmware_that_omits_the_word_is_believed_after_a_look() -> None:
+def test_firmware_that_omits_the_word_is_believed_after_a_poll() -> None:
     world = World(hub={'sccp_no_set': '1'}).connected()
     world.do(MoveFocuser(1, 400))
     zero = world.ask(SetZero(1))
@@ -33,12 +33,12 @@ def test_firmware_that_omits_the_word_is_believed_after_a_look() -> None:
     assert len(world.requests(b'SCCP')) == 1
 
 
-def test_a_focuser_with_a_home_switch_is_not_zeroed_and_stays_usable() -> None:
+def test_a_focuser_with_a_home_switch_is_not_zeroed() -> None:
     world = World(hub={'type': 'OE'}).connected()
     world.do(MoveFocuser(1, 400))
     assert world.do(SetZero(1)) is Outcome.NOT_SUPPORTED
-    assert world.view(1).status == FocuserStatus.Idle
-    assert world.view(1).current_steps == 400
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).current_steps == 400
     assert world.requests(b'SCCP') == []
     assert world.logged('zero refused: the focuser (OE, Optec TCF-S Classic, converted) finds its zero by its home')
 
@@ -50,7 +50,7 @@ def test_a_focuser_in_motion_is_not_zeroed() -> None:
     assert world.requests(b'SCCP') == []
 
 
-def test_a_sync_whose_answer_was_lost_is_not_repeated_when_it_took_effect() -> None:
+def test_a_sync_that_took_effect_is_not_sent_again() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 400))
     zero = world.ask(SetZero(1))
@@ -69,7 +69,7 @@ def test_a_sync_that_was_lost_is_sent_once_more() -> None:
     world.faults.lose_requests = 1
     world.until(lambda: zero.outcome is not None)
     assert zero.outcome is Outcome.DONE
-    assert world.view(1).current_steps == 0
+    assert world.snapshot(1).current_steps == 0
     assert len(world.requests(b'SCCP')) == 2
 
 

@@ -162,7 +162,7 @@ class World:
 
     # Looking
 
-    def view(self, channel: int) -> FocuserSnapshot:
+    def snapshot(self, channel: int) -> FocuserSnapshot:
         return self.core.snapshots(self.now)[channel].at(self.now)
 
     def requests(self, word: bytes = b'', since: float = -math.inf) -> list[bytes]:

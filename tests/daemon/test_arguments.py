@@ -36,7 +36,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_check_of_a_good_configuration_prints_what_focusd_would_do(config: Path) -> None:
+def test_a_check_of_a_good_file_prints_what_focusd_would_do(config: Path) -> None:
     result = focusd('--check', str(config))
     assert (result.returncode, result.stderr) == (0, '')
     lines = result.stdout.splitlines()

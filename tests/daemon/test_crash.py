@@ -86,7 +86,7 @@ ANY_METHOD = pytest.mark.parametrize('method', ['advance', 'received', 'snapshot
 
 
 @ANY_METHOD
-def test_an_unexpected_exception_fails_the_moves_halts_the_motors_and_is_over(method: str, victim: Victim) -> None:
+def test_an_unexpected_exception_fails_the_moves_and_halts(method: str, victim: Victim) -> None:
     daemon = victim.daemon
     moves = {n: daemon.begin('set_focus', n, 45000) for n in (1, 2)}
     eventually(lambda: all(daemon.state(n) == MOVING and victim.moving(n) for n in (1, 2)))
@@ -121,7 +121,7 @@ def test_a_few_exceptions_one_after_the_other_are_got_over(victim: Victim) -> No
 
 
 @pytest.mark.parametrize('method', ['advance', 'received', 'snapshots'])
-def test_an_exception_that_comes_again_and_again_ends_the_process_with_an_error(method: str, victim: Victim) -> None:
+def test_a_repeated_exception_ends_the_process_with_an_error(method: str, victim: Victim) -> None:
     move = victim.begin_move()
     victim.spring(method, 0)
     assert victim.daemon.process.wait(PATIENCE_S) == 1
@@ -131,7 +131,7 @@ def test_an_exception_that_comes_again_and_again_ends_the_process_with_an_error(
 
 
 @pytest.mark.parametrize('method', ['submit', 'running_motors'])
-def test_an_exception_in_the_recovery_itself_ends_the_process_with_an_error(method: str, victim: Victim) -> None:
+def test_an_exception_in_the_recovery_ends_the_process(method: str, victim: Victim) -> None:
     move = victim.begin_move()
     victim.spring(method, 0)
     victim.spring('advance', 1)
@@ -148,7 +148,7 @@ def test_a_daemon_that_gives_up_leaves_no_motor_running(victim: Victim) -> None:
     assert victim.simulator.control.get('1.position') < 56000 + 45000
 
 
-def test_an_exception_at_the_end_of_the_process_leaves_no_motor_running(victim: Victim) -> None:
+def test_an_exception_at_the_end_leaves_no_motor_running(victim: Victim) -> None:
     victim.begin_move()
     victim.spring('secure', 1)
     victim.daemon.stop()

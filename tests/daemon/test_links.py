@@ -126,7 +126,7 @@ def test_the_status_is_answered_while_the_hub_is_mute_in_a_move(simulate: Callab
     eventually(lambda: daemon.state(1) == IDLE)
 
 
-def test_connecting_before_the_hub_is_there_fails_and_works_by_itself_later(
+def test_connecting_without_a_hub_fails_and_works_later(
         simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
     daemon = start(serial_port=str(tmp_path / 'focuser'))
     assert daemon.call('initialize') == FAILED
@@ -190,7 +190,7 @@ def test_a_port_that_cannot_be_opened_is_named_with_its_reason(
     assert daemon.call('shutdown') == SUCCEEDED
 
 
-def test_a_port_that_another_program_holds_is_named_with_its_reason(
+def test_a_port_held_by_another_program_is_named_with_a_reason(
         simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
     _, link = on_a_pty(simulate, tmp_path)
     with serial.Serial(link, exclusive=True):
@@ -200,7 +200,7 @@ def test_a_port_that_another_program_holds_is_named_with_its_reason(
     eventually(lambda: daemon.state(1) == IDLE)
 
 
-def test_no_other_program_can_open_the_port_of_a_connected_daemon(
+def test_no_other_program_can_open_the_port_of_the_daemon(
         simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
     _, link = on_a_pty(simulate, tmp_path)
     daemon = start(serial_port=link)

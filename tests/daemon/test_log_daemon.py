@@ -160,7 +160,7 @@ def test_no_call_poll_or_stop_waits_for_the_observatory_log(
     assert all(map(logged.match, daemon.log.splitlines())), 'nothing was written past the log'
 
 
-def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_journal(
+def test_a_log_daemon_that_refuses_is_reported_once(
         logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': free_port()})
     for _ in range(3):
@@ -171,7 +171,7 @@ def test_a_log_daemon_that_refuses_is_reported_once_and_its_lines_are_in_the_jou
     eventually(lambda: daemon.log.count('disconnected on request') == 3)
 
 
-def test_each_event_is_once_on_standard_output_and_once_in_the_observatory_log(
+def test_each_event_is_once_in_each_log(
         hanging_log: HangingLog, logging_daemon: Callable[..., Daemon]) -> None:
     hanging_log.call('release')
     daemon = logging_daemon({'port': hanging_log.port})
@@ -191,7 +191,7 @@ def test_each_event_is_once_on_standard_output_and_once_in_the_observatory_log(
     assert all(words in message for words, (_, _, message) in zip(levels, taken))
 
 
-def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
+def test_messages_beyond_the_bound_are_counted_and_reported(
         hanging_log: HangingLog, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': hanging_log.port, 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
@@ -218,7 +218,7 @@ def test_messages_beyond_the_bound_are_counted_and_the_count_is_reported(
     eventually(lambda: any('arrived at +100 steps' in message for _, _, message in hanging_log.read()))
 
 
-def test_an_endless_outage_of_the_log_does_not_let_the_daemon_grow(
+def test_an_endless_outage_of_the_log_takes_no_more_memory(
         silent_log: socket.socket, logging_daemon: Callable[..., Daemon]) -> None:
     daemon = logging_daemon({'port': silent_log.getsockname()[1], 'timeout': FOR_EVER})
     assert daemon.call('initialize') == SUCCEEDED
@@ -339,7 +339,7 @@ def test_a_writer_that_raises_loses_no_further_line() -> None:
     assert writer.lines == ['error: 0', 'error: 1', 'error: 2']
 
 
-def test_the_observatory_log_knows_three_levels_and_no_tracebacks() -> None:
+def test_the_observatory_log_gets_three_levels_and_no_traceback() -> None:
     writer = Writer()
     writer.go.set()
     observatory = ObservatoryLog(writer)
@@ -396,7 +396,7 @@ def test_what_was_dropped_is_reported_at_the_end_at_the_latest() -> None:
 
 # Rate limits
 
-def test_a_rate_limit_lets_one_line_through_and_counts_the_others(monkeypatch: pytest.MonkeyPatch,
+def test_a_rate_limit_passes_one_line_and_counts_the_others(monkeypatch: pytest.MonkeyPatch,
                                                                   caplog: pytest.LogCaptureFixture) -> None:
     now = [1000.0]
     monkeypatch.setattr('time.monotonic', lambda: now[0])

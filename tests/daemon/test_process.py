@@ -76,7 +76,7 @@ def test_the_port_of_a_daemon_that_was_killed_is_free_again(start: Callable[...,
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_halts_the_motor_tells_the_caller_and_ends_the_process(
+def test_a_signal_halts_the_motor_and_ends_the_process(
         number: int, simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
     link = str(tmp_path / 'focuser')
     simulator = simulate('--link', link, *HUB)
@@ -90,7 +90,7 @@ def test_a_signal_halts_the_motor_tells_the_caller_and_ends_the_process(
     assert 'Traceback' not in daemon.log
 
 
-def test_a_daemon_that_was_killed_in_a_move_is_followed_by_one_that_knows_the_truth(
+def test_a_daemon_started_after_a_kill_knows_the_position(
         simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
     link = str(tmp_path / 'focuser')
     simulator = simulate('--link', link, *HUB)

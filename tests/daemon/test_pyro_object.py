@@ -64,7 +64,7 @@ def test_below_idle_every_number_is_none_and_the_reason_is_given(start: Callable
     assert 'not connected' in status['error_1']
 
 
-def test_both_channels_move_in_parallel_and_each_blocks_itself_only(daemon: Daemon) -> None:
+def test_channels_move_in_parallel_and_block_only_themselves(daemon: Daemon) -> None:
     first, second = daemon.begin('set_focus', 1, 8000), daemon.begin('set_focus', 2, -8000)
     eventually(lambda: daemon.state(1) == daemon.state(2) == MOVING)
     assert daemon.call('set_focus', 1, 0) == BLOCKED

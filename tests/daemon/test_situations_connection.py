@@ -59,7 +59,7 @@ def test_a_power_cycle_while_idle_is_survived(site: Site, power: str) -> None:
 
 
 @pytest.mark.parametrize('power', ['power-cycle', 'power-cut 1'])
-def test_a_power_cycle_in_a_move_fails_it_and_the_move_is_not_sent_again(site: Site, power: str) -> None:
+def test_a_power_cycle_fails_a_move_which_is_not_sent_again(site: Site, power: str) -> None:
     move = site.begin_move(1, 20000)
     site.hub(power)
     assert move.wait() == FAILED
@@ -81,7 +81,7 @@ def test_a_plug_that_is_pulled_while_idle_is_mended_without_help(prepare: Callab
 
 
 @pytest.mark.parametrize('seconds', [0.0, 8.0])
-def test_a_plug_that_is_pulled_in_a_move_fails_it_and_the_motor_is_halted(prepare: Callable[..., Site],
+def test_a_plug_pulled_in_a_move_fails_it_and_halts_the_motor(prepare: Callable[..., Site],
                                                                           seconds: float) -> None:
     site = prepare().connect()
     site.hub('speed 1 3000')
@@ -98,7 +98,7 @@ def test_a_plug_that_is_pulled_in_a_move_fails_it_and_the_motor_is_halted(prepar
     site.is_well(1, 2)
 
 
-def test_a_port_that_is_absent_fails_promptly_and_works_by_itself_later(prepare: Callable[..., Site]) -> None:
+def test_an_absent_port_fails_promptly_and_works_later(prepare: Callable[..., Site]) -> None:
     site = prepare()
     site.wire.unplug()
     assert promptly(site, 'initialize') == FAILED
@@ -112,7 +112,7 @@ def test_a_port_that_is_absent_fails_promptly_and_works_by_itself_later(prepare:
 
 
 @pytest.mark.parametrize('serial_timeout', [0.4, 5])
-def test_a_hub_that_does_not_answer_fails_promptly_and_works_by_itself_later(prepare: Callable[..., Site],
+def test_a_silent_hub_fails_promptly_and_works_later(prepare: Callable[..., Site],
                                                                              serial_timeout: float) -> None:
     site = prepare(serial_timeout=serial_timeout)
     site.wire.mute()
@@ -124,7 +124,7 @@ def test_a_hub_that_does_not_answer_fails_promptly_and_works_by_itself_later(pre
     site.is_well(1, 2)
 
 
-def test_a_further_initialize_tries_at_once_and_tells_the_outcome(prepare: Callable[..., Site]) -> None:
+def test_another_initialize_tries_at_once_and_returns_the_result(prepare: Callable[..., Site]) -> None:
     site = prepare()
     site.wire.unplug()
     assert site.daemon.call('initialize') == FAILED
@@ -169,7 +169,7 @@ def test_a_move_straight_after_init_is_carried_out(prepare: Callable[..., Site])
 
 
 @pytest.mark.parametrize('command', ['set_focus', 'stop_channel', 'reset_home_position'])
-def test_a_command_while_a_reply_of_the_other_channel_is_late_is_on_the_wire_at_once(prepare: Callable[..., Site],
+def test_a_command_does_not_wait_for_the_other_channel(prepare: Callable[..., Site],
                                                                                    command: str) -> None:
     site = prepare(serial_timeout=10, idle_loop_delay=1).connect()
     begin = len(site.wire.requests)
@@ -194,7 +194,7 @@ def test_a_command_while_a_reply_of_the_other_channel_is_late_is_on_the_wire_at_
     site.is_well(1, 2)
 
 
-def test_a_focuser_that_is_absent_on_channel_2_leaves_channel_1_alone(prepare: Callable[..., Site]) -> None:
+def test_an_absent_focuser_on_channel_2_leaves_channel_1_alone(prepare: Callable[..., Site]) -> None:
     site = prepare('--probe.2', 'NP')
     assert site.daemon.call('initialize') == SUCCEEDED
     assert (site.daemon.state(1), site.daemon.state(2)) == (IDLE, DISCONNECTED)
@@ -206,7 +206,7 @@ def test_a_focuser_that_is_absent_on_channel_2_leaves_channel_1_alone(prepare: C
     site.is_well(1, 2)
 
 
-def test_a_probe_that_is_lost_for_3_s_in_operation_is_reported_meanwhile(site: Site) -> None:
+def test_a_probe_lost_for_3_s_is_reported_meanwhile(site: Site) -> None:
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
     site.hub('probe 1 NP')
     eventually(lambda: site.daemon.state(1) == DISCONNECTED)
@@ -225,7 +225,7 @@ def test_a_probe_that_is_lost_for_3_s_in_operation_is_reported_meanwhile(site: S
 
 @pytest.mark.parametrize(('setting', 'key'), [('tcomp', 'TComp ON'), ('tc_at_start', 'TC@Start'),
                                               ('backlash', 'BLC En')])
-def test_a_hub_that_moves_channel_1_by_itself_leaves_channel_2_to_work(prepare: Callable[..., Site], setting: str,
+def test_channel_2_works_while_the_hub_moves_channel_1_by_itself(prepare: Callable[..., Site], setting: str,
                                                                        key: str) -> None:
     site = prepare(f'--{setting.replace("_", "-")}.1', '1')
     assert site.daemon.call('initialize') == SUCCEEDED
@@ -279,7 +279,7 @@ def test_a_second_program_that_opens_the_device_is_refused(site: Site) -> None:
     site.is_well(1, 2)
 
 
-def test_a_device_that_has_changed_its_number_is_free_under_the_old_one(start: Callable[..., Daemon],
+def test_a_device_with_a_new_number_frees_the_old_one(start: Callable[..., Daemon],
                                                                         tmp_path: Path) -> None:
     terminals = [os.openpty() for _ in range(2)]
     old, new = (os.ttyname(slave) for _, slave in terminals)

@@ -64,7 +64,7 @@ def test_a_move_that_is_always_refused_fails_promptly(site: Site, refusal: bytes
     site.is_well(1, 2)
 
 
-def test_a_move_during_which_the_hub_is_silent_to_its_end_arrives(site: Site) -> None:
+def test_a_move_arrives_though_the_hub_is_silent_to_its_end(site: Site) -> None:
     site.wire.mute(after='F1MA.*')
     move = site.daemon.begin('set_focus', 1, 4000)
     eventually(lambda: site.truth(1) == 4000 and site.at_rest(1))
@@ -76,7 +76,7 @@ def test_a_move_during_which_the_hub_is_silent_to_its_end_arrives(site: Site) ->
     site.is_well(1, 2)
 
 
-def test_a_hub_that_stays_silent_does_not_hold_the_caller_for_ever(prepare: Callable[..., Site]) -> None:
+def test_a_silent_hub_does_not_hold_the_caller_for_ever(prepare: Callable[..., Site]) -> None:
     site = prepare(move_timeout=3).connect()
     site.wire.mute(after='F1MA.*')
     assert site.daemon.call('set_focus', 1, 40000) == FAILED
@@ -89,7 +89,7 @@ def test_a_hub_that_stays_silent_does_not_hold_the_caller_for_ever(prepare: Call
     site.is_well(1, 2)
 
 
-def test_a_second_channel_that_dies_does_not_disturb_the_move_of_the_first(site: Site) -> None:
+def test_a_channel_that_dies_does_not_disturb_a_move(site: Site) -> None:
     move = site.begin_move(1, 4000)
     site.wire.lose('F2.*', times=1e9)
     assert move.wait() == SUCCEEDED
@@ -138,7 +138,7 @@ def test_a_motor_that_starts_late_arrives(prepare: Callable[..., Site], latency_
     site.is_well(1)
 
 
-def test_a_motor_that_starts_far_too_late_is_halted_before_it_does(prepare: Callable[..., Site]) -> None:
+def test_a_motor_that_starts_far_too_late_is_halted_before(prepare: Callable[..., Site]) -> None:
     site = prepare('--start-latency.1', '6').connect()
     failed_and_halted(site, site.daemon.call('set_focus', 1, 2000))
     assert site.stands_at(1, 0)
@@ -162,7 +162,7 @@ def test_a_target_that_the_hub_clamps_fails_the_move(site: Site) -> None:
     site.is_well(1, 2)
 
 
-def test_a_move_that_the_hand_controller_halts_fails_promptly_and_is_not_sent_again(site: Site) -> None:
+def test_a_move_halted_by_hand_fails_and_is_not_sent_again(site: Site) -> None:
     move = site.begin_move(1, 20000)
     site.hub('request <F1HALT>')
     halted_at, begun = site.truth(1), time.monotonic()
@@ -173,7 +173,7 @@ def test_a_move_that_the_hand_controller_halts_fails_promptly_and_is_not_sent_ag
     site.is_well(1, 2)
 
 
-def test_a_move_that_the_hand_controller_takes_over_fails_and_is_not_sent_again(site: Site) -> None:
+def test_a_move_redirected_by_hand_fails_and_is_not_sent_again(site: Site) -> None:
     move = site.begin_move(1, 20000)
     site.hub('hand 1 -300')
     assert move.wait() == FAILED
@@ -182,7 +182,7 @@ def test_a_move_that_the_hand_controller_takes_over_fails_and_is_not_sent_again(
     site.is_well(1, 2)
 
 
-def test_an_idle_focuser_that_the_hand_controller_moves_is_reported_and_not_fought(site: Site) -> None:
+def test_a_motion_by_hand_while_idle_is_reported_and_allowed(site: Site) -> None:
     site.hub('hand 1 500')
     eventually(lambda: site.daemon.state(1) == MOVING)
     assert site.daemon.call('set_focus', 1, 0) == FAILED, 'it is moved by somebody'
@@ -193,7 +193,7 @@ def test_an_idle_focuser_that_the_hand_controller_moves_is_reported_and_not_foug
     site.is_well(1, 2)
 
 
-def test_a_move_to_where_the_focuser_was_before_somebody_moved_it_is_carried_out(prepare: Callable[..., Site]) -> None:
+def test_a_move_back_after_a_motion_by_hand_is_carried_out(prepare: Callable[..., Site]) -> None:
     site = prepare(idle_loop_delay=60).connect()
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
     site.hub('hand 1 -100')
@@ -207,7 +207,7 @@ def test_a_move_to_where_the_focuser_was_before_somebody_moved_it_is_carried_out
 
 @pytest.mark.parametrize('count', [1, 3])
 @pytest.mark.parametrize('what', ['request', 'reply'])
-def test_a_halt_that_is_lost_is_sent_again_until_the_motor_stands(site: Site, what: str, count: int) -> None:
+def test_a_lost_halt_is_repeated_until_the_motor_is_at_rest(site: Site, what: str, count: int) -> None:
     move = site.begin_move(1, 45000)
     if what == 'request':
         site.wire.lose('F1HALT', count)
@@ -231,7 +231,7 @@ def test_a_stop_while_idle_does_not_cancel_the_move_that_follows(site: Site) -> 
 
 
 @REFUSALS
-def test_a_zero_that_is_refused_fails_and_is_not_repeated_at_the_next_connection(site: Site, refusal: bytes) -> None:
+def test_a_refused_zero_fails_and_is_not_repeated_later(site: Site, refusal: bytes) -> None:
     assert site.daemon.call('set_focus', 1, 1000) == SUCCEEDED
     site.wire.answer('F1SCCP.*', refusal, times=1000)
     assert site.daemon.call('reset_home_position', 1) == FAILED

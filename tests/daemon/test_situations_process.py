@@ -32,7 +32,7 @@ BATCHES = int(os.environ.get('FOCUSD_KILLS', '60')) // KILLS
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_halts_both_motors_tells_their_callers_and_ends_with_0(prepare: Callable[..., Site],
+def test_a_signal_halts_both_motors_and_ends_with_0(prepare: Callable[..., Site],
                                                                         number: int) -> None:
     site = prepare().connect()
     moves = [site.begin_move(1, 45000), site.begin_move(2, -45000)]
@@ -49,7 +49,7 @@ def test_a_signal_halts_both_motors_tells_their_callers_and_ends_with_0(prepare:
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_a_zero_waits_for_its_answer_tells_the_caller(prepare: Callable[..., Site],
+def test_a_signal_during_a_zero_is_reported_to_the_caller(prepare: Callable[..., Site],
                                                                      number: int) -> None:
     site = prepare(serial_timeout=10).connect()
     site.wire.mute(after='F1SCCP.*')
@@ -79,7 +79,7 @@ def next_call(chance: random.Random, channel: int) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize('batch', range(BATCHES))
-def test_a_daemon_that_is_killed_at_any_moment_is_followed_by_one_that_works(batch: int, prepare: Callable[..., Site],
+def test_a_daemon_killed_at_any_moment_is_followed_by_a_good_one(batch: int, prepare: Callable[..., Site],
                                                                              tmp_path: Path) -> None:
     chance = random.Random(20261123 + batch)
     busy = {'connect_on_start': True, 'idle_loop_delay': 0.1}

@@ -73,7 +73,7 @@ def name(spoil: Spoil) -> str:
 
 @pytest.mark.parametrize('count', [1, 3])
 @pytest.mark.parametrize('spoil', SPOILS, ids=map(name, SPOILS))
-def test_a_move_whose_status_replies_are_spoilt_on_the_way_arrives(site: Site, spoil: Spoil, count: int) -> None:
+def test_a_move_arrives_though_statuses_are_spoilt_on_the_way(site: Site, spoil: Spoil, count: int) -> None:
     site.wire.spoil('F1GETSTATUS', spoil, count, after='F1MA.*')
     assert site.daemon.call('set_focus', 1, 2000) == 0
     assert site.stands_at(1, 2000)
@@ -84,7 +84,7 @@ def test_a_move_whose_status_replies_are_spoilt_on_the_way_arrives(site: Site, s
 
 @pytest.mark.parametrize('count', [1, 3])
 @pytest.mark.parametrize('spoil', SPOILS, ids=map(name, SPOILS))
-def test_a_move_whose_status_replies_are_spoilt_before_it_begins_arrives(site: Site, spoil: Spoil,
+def test_a_move_arrives_though_statuses_are_spoilt_before_it(site: Site, spoil: Spoil,
                                                                          count: int) -> None:
     site.wire.spoil('F1GETSTATUS', spoil, count)
     assert site.daemon.call('set_focus', 1, 2000) == 0
@@ -109,7 +109,7 @@ def test_a_move_whose_status_replies_drip_arrives(prepare: Callable[..., Site], 
 
 
 @pytest.mark.parametrize('count', [1, 3])
-def test_a_late_reply_from_before_a_move_is_not_taken_for_one_of_the_move(site: Site, count: int) -> None:
+def test_a_late_reply_from_before_a_move_does_not_answer_it(site: Site, count: int) -> None:
     assert site.daemon.call('set_focus', 1, 2000) == 0
     # What comes late says: at rest on 2000. The second of these moves leads there, and the first does not.
     for steps in (1000, 2000):
@@ -123,7 +123,7 @@ def test_a_late_reply_from_before_a_move_is_not_taken_for_one_of_the_move(site: 
     site.is_well(1, 2)
 
 
-def test_a_late_reply_is_never_taken_for_one_of_the_other_channel(site: Site) -> None:
+def test_a_late_reply_is_never_taken_for_the_other_channel(site: Site) -> None:
     assert site.daemon.call('set_focus', 1, 100) == site.daemon.call('set_focus', 2, -100) == 0
     seen: set[tuple[Any, Any]] = set()
     for channel in (1, 2):

@@ -107,7 +107,7 @@ def test_a_line_for_people_begins_with_its_time_and_level(pipe: Pipe) -> None:
     assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning: channel 1: slow', line)
 
 
-def test_another_stream_than_that_of_the_journal_gets_no_priorities(
+def test_a_stream_other_than_the_journal_gets_no_priorities(
         pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ('', '0:0', 'nonsense'):
         monkeypatch.setenv('JOURNAL_STREAM', value)
@@ -135,7 +135,7 @@ def log_lines(logger: logging.Logger, count: int, padding: str = '') -> None:
     assert not thread.is_alive(), 'the logger waits for the reader'
 
 
-def test_a_reader_that_does_not_read_costs_lines_but_no_time_and_is_told_how_many(pipe: Pipe) -> None:
+def test_a_reader_that_does_not_read_costs_lines_but_no_time(pipe: Pipe) -> None:
     sent = 20_000
     pipe.fill()
     log_lines(pipe.logger(), sent)
@@ -184,7 +184,7 @@ def test_a_frozen_terminal_costs_lines_but_no_time(freeze: str) -> None:
     os.close(reader)
 
 
-def test_a_terminal_that_does_not_block_is_waited_for_by_the_thread(pipe: Pipe) -> None:
+def test_the_thread_waits_for_a_non_blocking_terminal(pipe: Pipe) -> None:
     os.set_blocking(pipe.write_end, False)
     logger = pipe.logger()
     logger.info('x' * 100_000)
@@ -237,7 +237,7 @@ def test_a_daemon_whose_output_is_not_read_goes_on(tmp_path: Path) -> None:
         os.close(pipe.write_end)
 
 
-def test_where_standard_descriptors_are_closed_nothing_that_is_opened_gets_their_numbers(tmp_path: Path) -> None:
+def test_closed_standard_descriptors_are_not_used_again(tmp_path: Path) -> None:
     """The log would go there: to a client, or to the hub."""
     first = Daemon(tmp_path)
     first.stop()

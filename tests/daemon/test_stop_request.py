@@ -55,7 +55,7 @@ def test_a_signal_is_heard_whenever_it_comes() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, 'all heard\n', '')
 
 
-def test_a_request_of_a_thread_is_heard_and_not_before_it_is_made() -> None:
+def test_a_request_of_a_thread_is_noticed_when_it_is_made() -> None:
     end = EndRequest()
     assert not end.wait(0)
     threading.Thread(target=end.set).start()

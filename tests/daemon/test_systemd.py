@@ -179,7 +179,7 @@ def test_the_watchdog_is_fed_if_it_watches_this_process(own: bool, listener: Lis
 
 
 @pytest.mark.parametrize('stuck', ['hub', 'server'])
-def test_the_watchdog_is_fed_only_while_all_threads_make_progress(stuck: str, listener: Listener, tmp_path: Path,
+def test_the_watchdog_is_fed_only_while_all_threads_progress(stuck: str, listener: Listener, tmp_path: Path,
                                                                   caplog: pytest.LogCaptureFixture) -> None:
     hangs = threading.Event()
     stop = threading.Event()
@@ -290,7 +290,7 @@ def test_a_value_cannot_smuggle_in_another_assignment(listener: Listener, tmp_pa
     assert listener.hear() == {'STATUS': 'one MAINPID=1'}
 
 
-@pytest.mark.parametrize(('view', 'words'), [
+@pytest.mark.parametrize(('snapshot', 'words'), [
     (IDLE, 'idle at +500 steps, 21.7 C'),
     (FocuserSnapshot(FocuserStatus.Idle, 0.0, current_steps=-7), 'idle at -7 steps'),
     (FocuserSnapshot(FocuserStatus.Moving, 0.0, current_steps=0, target_steps=-5, temperature_c=-3.0),
@@ -298,5 +298,5 @@ def test_a_value_cannot_smuggle_in_another_assignment(listener: Listener, tmp_pa
     (FocuserSnapshot(FocuserStatus.Disconnected, 0.0, error='no focuser'), 'disconnected: no focuser'),
     (FocuserSnapshot(FocuserStatus.Error, 0.0, error='no answer'), 'error: no answer'),
 ])
-def test_a_channel_is_put_into_words(view: FocuserSnapshot, words: str) -> None:
-    assert in_words({1: view, 2: IDLE}) == f'channel 1: {words}; channel 2: idle at +500 steps, 21.7 C'
+def test_a_channel_is_put_into_words(snapshot: FocuserSnapshot, words: str) -> None:
+    assert in_words({1: snapshot, 2: IDLE}) == f'channel 1: {words}; channel 2: idle at +500 steps, 21.7 C'

@@ -59,7 +59,7 @@ def test_the_sandbox_of_the_unit_is_rated_2_0_or_better() -> None:
     assert result.returncode == 0
 
 
-def test_the_service_has_started_when_its_object_answers_and_says_how_the_channels_are(manager: ServiceManager) -> None:
+def test_the_service_has_started_when_its_object_answers(manager: ServiceManager) -> None:
     service = manager.service('starts').start()
     assert service.call('report_status')['status_label_1'] == 'OFFLINE'
     offline = r'channel 1: offline: not connected[^;]*; channel 2: offline: not connected[^;]*'
@@ -85,7 +85,7 @@ def test_a_stop_of_the_service_in_a_move_halts_the_motor(manager: ServiceManager
     assert (service.show('ActiveState'), service.show('Result')) == ('inactive', 'success')
 
 
-def test_a_daemon_that_dies_or_hangs_is_restarted_and_one_that_only_waits_is_not(
+def test_only_a_daemon_that_dies_or_hangs_is_restarted(
         manager: ServiceManager, hub: Simulator, simulate: Callable[..., Simulator]) -> None:
     """All at once, since each takes the watchdog its time; the one that waits has waited longest when that is over."""
     waits = manager.service('waits', serial_port='socket://127.0.0.1:9').start()
@@ -143,7 +143,7 @@ def test_a_wrong_configuration_is_an_error_in_the_journal(manager: ServiceManage
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or dialout() is None, reason='only root can give a device to the group dialout')
-def test_the_service_runs_without_privileges_and_reaches_the_serial_port_by_its_group(
+def test_the_service_reaches_the_port_without_privileges(
         manager: ServiceManager, simulate: Callable[..., Simulator], tmp_path: Path) -> None:
     hub = simulate('--link', str(tmp_path / 'focuser'), *SLOW_HUB)
     device = os.path.realpath(tmp_path / 'focuser')

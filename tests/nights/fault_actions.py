@@ -73,7 +73,8 @@ class FaultActions(World):
                 isinstance(caller.command, (Connect, Disconnect)) or getattr(caller.command, 'channel', 0) in channels
                 for caller in self._open_callers if not isinstance(caller.command, Stop)):
             return
-        if isinstance(command, Stop) and self.port_open and self.view(command.channel).status != FocuserStatus.Disabled:
+        if (isinstance(command, Stop) and self.port_open
+                and self.snapshot(command.channel).status != FocuserStatus.Disabled):
             self._halt_first.setdefault(command.channel, self.now)
         caller = Caller(command, self.now)
         self.callers.append(caller)
@@ -91,7 +92,7 @@ class FaultActions(World):
         return memory.backlash_steps if memory.backlash else 0
 
     def _do_move(self, channel: int, amount: float) -> None:
-        if amount < 0.5 and self.view(channel).error == UNHOMED:
+        if amount < 0.5 and self.snapshot(channel).error == UNHOMED:
             self._submit(Home(channel))   # as who wants to observe does
         self._submit(MoveFocuser(channel, int((amount - 0.5) * 70000)))
 

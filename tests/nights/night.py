@@ -145,7 +145,7 @@ class Night(FaultActions):
         """Whether the motor does what we have commanded."""
         if not focuser.moving:
             return False
-        goal = focuser._final if focuser.phase is Phase.BLC_OUT else focuser.target
+        goal = focuser.final_target if focuser.phase is Phase.BLC_OUT else focuser.target
         to_our_target = focuser.phase in (Phase.MOVE, Phase.BLC_OUT) and goal == self._commanded.get(focuser.channel)
         return to_our_target or focuser.channel in self._seeking
 
@@ -156,18 +156,19 @@ class Night(FaultActions):
             raise Violation(f'at {self.now - self._begin:.3f} s: {complaint}')
 
     def _wanted(self) -> bool:
-        return any(self.view(n).status != FocuserStatus.Disabled for n in (1, 2))
+        return any(self.snapshot(n).status != FocuserStatus.Disabled for n in (1, 2))
 
     def _all_settled(self) -> bool:
         """Whether every channel is Idle, or waits to be homed."""
-        return all(self.view(n).error == UNHOMED if self._unhomed(n) else self.view(n).status == FocuserStatus.Idle
-                   for n in self.site.channels)
+        snapshots = {n: self.snapshot(n) for n in self.site.channels}
+        return all(snapshot.error == UNHOMED if self._unhomed(n) else snapshot.status == FocuserStatus.Idle
+                   for n, snapshot in snapshots.items())
 
     def _all_idle(self) -> bool:
-        return all(self.view(n).status == FocuserStatus.Idle for n in self.site.channels)
+        return all(self.snapshot(n).status == FocuserStatus.Idle for n in self.site.channels)
 
     def _told(self) -> str:
-        return ', '.join(f'{n}: {FocuserStatus.label(self.view(n).status)} {self.view(n).error or ""}'
+        return ', '.join(f'{n}: {FocuserStatus.label(self.snapshot(n).status)} {self.snapshot(n).error or ""}'
                          for n in self.site.channels)
 
     # Requests
@@ -303,9 +304,10 @@ class Night(FaultActions):
         if isinstance(command, Configure):
             self._check_changed(command)
             return
-        view = self.core.snapshots(self.now)[channel]
+        snapshot = self.core.snapshots(self.now)[channel]
         if isinstance(command, MoveFocuser):
-            self._require(command.offset or view.current_steps == command.steps, f'{command} is done at another place')
+            arrived = command.offset or snapshot.current_steps == command.steps
+            self._require(arrived, f'{command} is done at another place')
         focuser = self.hub.focusers[channel]
         if focuser.phase is Phase.TC:
             self._corrected_at[channel] = self.now
@@ -315,14 +317,14 @@ class Night(FaultActions):
         middles = [kept.max_counts // 2 for kept in self._kept_lately(channel, self._patience_s(
             Caller(command, self.now)) + CONFIG_MAX_AGE_S + 10)]
         if isinstance(command, (MoveFocuser, Home)):
-            self._require(any(view.current_steps == focuser.position - middle for middle in middles),
-                          f'{command} is done at {view.current_steps}, the focuser is at {focuser.position}')
+            self._require(any(snapshot.current_steps == focuser.position - middle for middle in middles),
+                          f'{command} is done at {snapshot.current_steps}, the focuser is at {focuser.position}')
         elif isinstance(command, SetZero):
-            unplugged = view.status == FocuserStatus.Disconnected
-            in_the_middle = focuser.position in middles and (view.current_steps == 0 or unplugged)
+            unplugged = snapshot.status == FocuserStatus.Disconnected
+            in_the_middle = focuser.position in middles and (snapshot.current_steps == 0 or unplugged)
             self._require(in_the_middle, 'zero is done, but not in the middle')
         if isinstance(command, Home):
-            self._require(focuser.homed and view.homed is True, 'homing is done, but the switch was not found')
+            self._require(focuser.homed and snapshot.homed is True, 'homing is done, but the switch was not found')
 
     def _check_changed(self, command: Configure) -> None:
         channel, key = command.channel, command.setting.key
@@ -342,7 +344,7 @@ class Night(FaultActions):
         hub = self.core.info
         self._require(hub is not None and hub.firmware == self.hub.variants.firmware, f'the hub is not {hub}')
         for n in self.site.channels:
-            reports, memory = self.view(n).reports, self.hub.focusers[n].memory
+            reports, memory = self.snapshot(n).reports, self.hub.focusers[n].memory
             if reports is not None and not self.hub.variants.no_gettci and not self._tampered(n) \
                     and self.now - self._unknown_at[n] > 6.0:   # an inquiry asks those that answered when it began
                 told = reports.compensation
@@ -369,21 +371,22 @@ class Night(FaultActions):
             self._require(now - caller.at <= self._patience_s(caller) + 1.0, f'nobody answers {caller.command}')
         for n, at in self._halt_first.items():
             self._require(now - at <= 2 * HALT_PATIENCE_S + 1e-6, f'channel {n} has not been told to halt')
-        views = self.core.snapshots(now)
+        snapshots = self.core.snapshots(now)
         for n, focuser in self.hub.focusers.items():
-            view = views[n].at(now)
-            if view.status != self._states[n]:
-                self.transitions.add((self._states[n], view.status))
-                self._states[n] = view.status
-                self._say(f'  channel {n}: {FocuserStatus.label(view.status)} {view.error or ""}')
-            if view.reports is None:
+            snapshot = snapshots[n].at(now)
+            if snapshot.status != self._states[n]:
+                self.transitions.add((self._states[n], snapshot.status))
+                self._states[n] = snapshot.status
+                self._say(f'  channel {n}: {FocuserStatus.label(snapshot.status)} {snapshot.error or ""}')
+            if snapshot.reports is None:
                 self._unknown_at[n] = now
             self._look(focuser)
             self._check_supervision(focuser)
-            if view.status == FocuserStatus.Idle:
-                self._check_idle(view, focuser)
-            elif view.status < FocuserStatus.Idle:
-                self._require(view.current_steps is None and bool(view.error), f'channel {n}: numbers without a state')
+            if snapshot.status == FocuserStatus.Idle:
+                self._check_idle(snapshot, focuser)
+            elif snapshot.status < FocuserStatus.Idle:
+                explained = snapshot.current_steps is None and bool(snapshot.error)
+                self._require(explained, f'channel {n}: numbers without a state')
         if self._trace is not None and len(self.log) > self._spoken:
             for _, line in self.log[self._spoken:]:
                 self._say(f'  log: {line}')
@@ -409,22 +412,22 @@ class Night(FaultActions):
         if where != self._where[n]:
             self._where[n], self._still_since[n] = where, self.now
 
-    def _check_idle(self, view: FocuserSnapshot, focuser: Focuser) -> None:
+    def _check_idle(self, snapshot: FocuserSnapshot, focuser: Focuser) -> None:
         n = focuser.channel
-        age_s, allowed_s = self.now - view.as_of, self._idle_s
+        age_s, allowed_s = self.now - snapshot.as_of, self._idle_s
         self._require(age_s <= allowed_s + 1e-6, f'channel {n} is Idle by a report that is {age_s:.3f} s old')
         since = self._running_since[n]
         self._require(since is None or self.now - since <= allowed_s + 1e-6,
                       f'channel {n} is reported Idle while its motor runs')
-        self._require(view.error is None, f'channel {n} is Idle with an error')
+        self._require(snapshot.error is None, f'channel {n} is Idle with an error')
         unhomed = self._unhomed_since[n]
         if unhomed is not None:
-            known = has_home_switch(view.device_type or '') and unhomed < view.as_of
+            known = has_home_switch(snapshot.device_type or '') and unhomed < snapshot.as_of
             self._require(not known and self.now - unhomed <= 2 * allowed_s, f'channel {n} is Idle and not homed')
-        if not focuser.moving and self._still_since[n] < view.as_of:
+        if not focuser.moving and self._still_since[n] < snapshot.as_of:
             steps = [focuser.position - kept.max_counts // 2
                      for kept in self._kept_lately(n, age_s + 2 * allowed_s)]
-            self._require(view.current_steps in steps, f'channel {n} is reported at {view.current_steps}, '
+            self._require(snapshot.current_steps in steps, f'channel {n} is reported at {snapshot.current_steps}, '
                                                        f'but stands at {focuser.position} counts')
 
     def _check_supervision(self, focuser: Focuser) -> None:

@@ -22,7 +22,7 @@ def test_a_thousand_nights_pass_without_a_violation(capsys: pytest.CaptureFixtur
     assert tally.nights == NIGHTS
     assert all(tally.counts[kind] for kind in COMMANDS + FAULTS)
     assert all(tally.counts[f'{key} changed'] for key in HUB_SETTINGS)
-    assert all(tally.counts[f'{kind} DONE'] for kind in ('MoveFocuser', 'SetZero', 'Home', 'Inquire', 'Stop'))
+    assert all(tally.counts[f'{kind} DONE'] for kind in ('MoveFocuser', 'SetZero', 'Home', 'QueryHub', 'Stop'))
     assert len(tally.transitions) >= 20
 
 

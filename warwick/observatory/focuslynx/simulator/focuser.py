@@ -55,9 +55,9 @@ class Focuser:
         self.jammed = False
         self.short_by = 0
         self.leg: Leg | None = None
+        self.final_target = 0   # of a move that overshoots, while it does
         self._store = store
         self._slip = 0
-        self._final = 0
         self._gear = (0.0, 0.0)
         self._wants_start_move = False
         self._back_at: float | None = None
@@ -124,7 +124,7 @@ class Focuser:
     def _arrive(self, time: float) -> None:
         if self.phase is Phase.BLC_OUT:
             self.phase = Phase.MOVE
-            self._drive(self._final, time)
+            self._drive(self.final_target, time)
         elif self.phase is Phase.HOME_IN:
             if self.mechanics.home_switch_missing:
                 # The tube is at its inner end stop, and the counter has counted down to 0.
@@ -184,7 +184,7 @@ class Focuser:
         overshoot = min(max(goal + memory.backlash_steps, 0), memory.max_pos)
         if memory.backlash and (self.position < goal < overshoot or overshoot < goal < self.position):
             self.phase = Phase.BLC_OUT
-            self._final = goal
+            self.final_target = goal
             self._drive(overshoot, time, shown=goal if self.mechanics.blc_target == 'final' else -1)
         else:
             self.phase = Phase.MOVE

@@ -24,14 +24,15 @@ def test_a_stop_ends_a_move_where_the_focuser_is() -> None:
     world.until(lambda: stop.outcome is not None)
     assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
     assert stop.waited_s < 0.1
-    view = world.view(1)
-    assert view.status == FocuserStatus.Idle
-    assert view.current_steps == view.target_steps == view.requested_steps == world.hub.focusers[1].position - 32767
-    assert 1900 < (view.current_steps or 0) < 2100
+    snapshot = world.snapshot(1)
+    assert snapshot.status == FocuserStatus.Idle
+    assert snapshot.current_steps == world.hub.focusers[1].position - 32767
+    assert snapshot.current_steps == snapshot.target_steps == snapshot.requested_steps
+    assert 1900 < (snapshot.current_steps or 0) < 2100
     assert world.logged('move to +5000 steps stopped at')
 
 
-def test_a_stop_waits_for_the_end_of_the_exchange_under_way_and_no_longer() -> None:
+def test_a_stop_waits_only_for_the_exchange_under_way() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 5000))
     world.until(lambda: len(world.requests(b'GETSTATUS')) > 8)
@@ -57,7 +58,7 @@ def test_a_stop_goes_out_while_the_hub_is_mute(serial_timeout_s: float) -> None:
     assert stop.waited_s < 4.5
 
 
-def test_a_stop_of_the_second_channel_need_not_wait_for_that_of_the_first() -> None:
+def test_a_stop_of_one_channel_does_not_wait_for_the_other() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 5000))
     world.ask(MoveFocuser(2, 5000))
@@ -71,7 +72,7 @@ def test_a_stop_of_the_second_channel_need_not_wait_for_that_of_the_first() -> N
     assert not moving(world, 1) and not moving(world, 2)
 
 
-def test_a_halt_that_was_lost_is_sent_again_until_the_motor_stands() -> None:
+def test_a_lost_halt_is_repeated_until_the_motor_is_at_rest() -> None:
     world = World().connected()
     move = world.ask(MoveFocuser(1, 5000))
     world.run(1)
@@ -91,7 +92,7 @@ def test_a_halt_whose_answer_was_lost_is_sent_again() -> None:
     assert len(world.requests(b'HALT')) == 2
 
 
-def test_halting_goes_on_after_the_caller_has_been_told_that_it_failed() -> None:
+def test_halting_goes_on_after_the_stop_has_failed() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 20000))
     world.run(1)
@@ -104,7 +105,7 @@ def test_halting_goes_on_after_the_caller_has_been_told_that_it_failed() -> None
     world.run(2)
     assert not moving(world)
     world.run(10)
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
 
 
 def test_a_stop_before_the_move_is_on_the_wire_cancels_it() -> None:
@@ -125,14 +126,14 @@ def test_a_stop_while_the_answer_to_the_move_is_awaited_halts_it() -> None:
     assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
     world.run(10)
     assert not moving(world)
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
 
 
 def test_a_stop_while_idle_does_not_cancel_the_move_that_follows() -> None:
     world = World().connected()
     assert world.do(Stop(1)) is Outcome.DONE
     assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
-    assert world.view(1).current_steps == 500
+    assert world.snapshot(1).current_steps == 500
 
 
 def test_a_stop_of_one_channel_leaves_the_other_alone() -> None:
@@ -152,7 +153,7 @@ def test_a_stop_halts_motion_by_hand() -> None:
     assert not moving(world)
 
 
-def test_a_stop_without_a_line_is_refused_and_forgotten() -> None:
+def test_a_stop_while_disconnected_is_refused_and_forgotten() -> None:
     world = World()
     assert world.do(Stop(1)) is Outcome.NOT_AVAILABLE
     world.connected()
@@ -163,7 +164,7 @@ def test_a_stop_without_a_line_is_refused_and_forgotten() -> None:
 def test_a_stop_reaches_a_channel_that_is_in_error() -> None:
     world = World(hub={'tcomp.1': '1'})
     world.do(Connect())
-    assert world.view(1).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Error
     assert world.do(Stop(1)) is Outcome.DONE
     assert world.requests(b'<F1HALT>')
 
@@ -178,7 +179,7 @@ def test_every_stop_sends_a_halt_of_its_own() -> None:
     assert len(world.requests(b'HALT')) >= 2
 
 
-def test_disconnecting_halts_what_we_have_set_in_motion_first() -> None:
+def test_disconnecting_first_halts_our_motions() -> None:
     world = World().connected()
     move = world.ask(MoveFocuser(1, 5000))
     world.run(1)
@@ -188,7 +189,7 @@ def test_disconnecting_halts_what_we_have_set_in_motion_first() -> None:
     assert not world.port_open
 
 
-def test_disconnecting_takes_no_longer_than_its_limit_when_the_hub_is_mute() -> None:
+def test_disconnecting_from_a_mute_hub_ends_within_its_limit() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 5000))
     world.run(1)
@@ -200,7 +201,7 @@ def test_disconnecting_takes_no_longer_than_its_limit_when_the_hub_is_mute() -> 
     assert not moving(world), 'HALT was sent, though not confirmed'
 
 
-def test_a_motion_that_could_not_be_halted_is_halted_at_the_next_connection() -> None:
+def test_a_motion_that_was_not_halted_is_halted_at_connecting() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 30000))
     world.run(1)
@@ -220,10 +221,10 @@ def test_a_zero_is_carried_out_in_spite_of_a_stop() -> None:
     zero, stop = world.ask(SetZero(1)), world.ask(Stop(1))
     world.until(lambda: zero.outcome is not None and stop.outcome is not None)
     assert (zero.outcome, stop.outcome) == (Outcome.DONE, Outcome.DONE)
-    assert world.view(1).current_steps == 0
+    assert world.snapshot(1).current_steps == 0
 
 
-def test_a_halt_that_is_repeated_does_not_wait_for_the_poll_of_the_other_channel() -> None:
+def test_a_repeated_halt_does_not_wait_for_another_poll() -> None:
     world = World(replace(SETTINGS, serial_timeout_s=60.0, idle_loop_delay_s=1.0)).connected()
     world.ask(MoveFocuser(1, 20000))
     world.run(1)
@@ -236,7 +237,7 @@ def test_a_halt_that_is_repeated_does_not_wait_for_the_poll_of_the_other_channel
 
 
 @pytest.mark.parametrize('lost', ['requests', 'replies'])
-def test_disconnecting_halts_both_motors_even_if_one_cannot_be_halted(lost: str) -> None:
+def test_disconnecting_halts_both_motors_even_if_one_cannot_be(lost: str) -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 20000))
     world.ask(MoveFocuser(2, 20000))
@@ -250,7 +251,7 @@ def test_disconnecting_halts_both_motors_even_if_one_cannot_be_halted(lost: str)
     assert not moving(world, 1) and not moving(world, 2)
 
 
-def test_a_channel_that_is_moved_by_hand_while_it_is_halted_is_not_idle() -> None:
+def test_a_channel_moved_by_hand_while_it_is_halted_is_not_idle() -> None:
     world = World().connected()
     world.hub.hand(1, 8000, world.now)
     world.run(6)
@@ -263,12 +264,12 @@ def test_a_channel_that_is_moved_by_hand_while_it_is_halted_is_not_idle() -> Non
     world.ask(Stop(1))
     for _ in range(100):
         world.run(0.1)
-        if world.hub.focusers[1].moving and world.now - world.view(1).as_of < 0.1:
-            assert world.view(1).status == FocuserStatus.Moving
+        if world.hub.focusers[1].moving and world.now - world.snapshot(1).as_of < 0.1:
+            assert world.snapshot(1).status == FocuserStatus.Moving
 
 
 @pytest.mark.parametrize('answer', [b'!\nER=4 No\n', b'!\n', b'!\nOK\n'])
-def test_a_hub_that_does_not_answer_a_halt_properly_is_looked_at(answer: bytes) -> None:
+def test_after_an_improper_answer_to_a_halt_the_hub_is_polled(answer: bytes) -> None:
     world = World()
     hub = world.hub
     world.answers(lambda request: [(0.002, answer if b'HALT' in request else hub.receive(request, world.now))])
@@ -279,8 +280,8 @@ def test_a_hub_that_does_not_answer_a_halt_properly_is_looked_at(answer: bytes) 
     world.until(lambda: stop.outcome is not None)
     world.run(10)
     assert move.outcome is Outcome.FAILED
-    assert world.view(1).status == FocuserStatus.Idle
-    assert world.view(1).current_steps == 3000
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).current_steps == 3000
     assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
 
 
@@ -296,7 +297,7 @@ def test_a_stop_of_a_slow_hub_succeeds(delay_s: float) -> None:
     assert not moving(world)
 
 
-def test_a_stop_of_a_channel_that_has_not_answered_for_long_goes_out_at_once() -> None:
+def test_a_stop_of_a_silent_channel_goes_out_at_once() -> None:
     world = World(replace(SETTINGS, idle_loop_delay_s=60.0)).connected()
     world.hub.variants.thirdlynx = True
     world.run(200)
@@ -311,7 +312,7 @@ def test_a_stop_of_a_channel_that_has_not_answered_for_long_goes_out_at_once() -
     assert move.outcome is Outcome.DONE
 
 
-def test_stops_one_after_another_do_not_keep_the_caller_of_a_move_waiting() -> None:
+def test_repeated_stops_do_not_keep_the_caller_of_a_move_waiting() -> None:
     world = World().connected()
     move = world.ask(MoveFocuser(1, 20000))
     world.run(1)
@@ -323,10 +324,10 @@ def test_stops_one_after_another_do_not_keep_the_caller_of_a_move_waiting() -> N
     assert move.waited_s < 5
     world.run(80)
     assert not world.hub.focusers[1].moving
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
 
 
-def test_a_stop_that_the_hub_does_not_confirm_tells_why_the_move_failed_and_where_it_may_go_on_to() -> None:
+def test_an_unconfirmed_stop_reports_why_the_move_failed() -> None:
     world = World().connected()
     move = world.ask(MoveFocuser(1, 20000))
     world.run(1.5)
@@ -335,32 +336,32 @@ def test_a_stop_that_the_hub_does_not_confirm_tells_why_the_move_failed_and_wher
     stop = world.ask(Stop(1))
     world.until(lambda: stop.outcome is not None and move.outcome is not None)
     assert (stop.outcome, move.outcome) == (Outcome.FAILED, Outcome.FAILED)
-    view = world.view(1)
-    assert (view.status, view.target_steps, view.requested_steps) == (FocuserStatus.Moving, 20000, 20000)
-    assert view.failure == 'move to +20000 steps failed: the halt was not confirmed, and the motor may still run'
+    snapshot = world.snapshot(1)
+    assert (snapshot.status, snapshot.target_steps, snapshot.requested_steps) == (FocuserStatus.Moving, 20000, 20000)
+    assert snapshot.failure == 'move to +20000 steps failed: the halt was not confirmed, and the motor may still run'
     assert len(world.logged('move to +20000 steps failed')) == 1
     world.faults.unmute()
     world.faults.undeafen()
     world.run(5)
-    view = world.view(1)
-    assert view.status == FocuserStatus.Idle
-    assert view.target_steps == view.current_steps == world.hub.focusers[1].position - 32767
+    snapshot = world.snapshot(1)
+    assert snapshot.status == FocuserStatus.Idle
+    assert snapshot.target_steps == snapshot.current_steps == world.hub.focusers[1].position - 32767
 
 
-def test_a_stop_while_the_range_of_the_hub_grows_is_confirmed_and_leaves_the_channel_usable() -> None:
+def test_a_stop_while_the_range_grows_leaves_a_usable_channel() -> None:
     world = World(hub={'speed': '20000'}).connected()
     world.run(12)
     world.hub.receive(b'<F1SETMAX112000><F1MA111999>', world.now, 7)   # another program
     world.until(lambda: world.hub.focusers[1].position > 66000)
     assert world.do(Stop(1)) is Outcome.DONE
     assert not world.hub.focusers[1].moving
-    assert world.view(1).current_steps is None, 'what the position means is not known yet'
+    assert world.snapshot(1).current_steps is None, 'what the position means is not known yet'
     world.run(1)
-    assert world.view(1).current_steps == world.hub.focusers[1].position - 56000
+    assert world.snapshot(1).current_steps == world.hub.focusers[1].position - 56000
     assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
 
 
-def test_a_motor_that_could_not_be_halted_is_told_at_a_quiet_pace() -> None:
+def test_a_motor_that_is_not_halted_is_sent_halts_at_a_slow_pace() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 20000))
     world.run(1.5)

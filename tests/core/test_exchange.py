@@ -61,7 +61,7 @@ def test_a_move_survives_a_few_spoilt_exchanges(fault: Callable[[World, int], No
         assert world.requests(b'MA') == [] or world.hub.focusers[1].position == 32767
     assert len(world.requests(b'MA')) <= 2
     world.run(10)
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
 
 
 @pytest.mark.parametrize('fault', [lose_next, cut_next, garble_next, noise_before_next])
@@ -85,7 +85,7 @@ def test_a_move_that_was_lost_on_the_wire_is_sent_once_more() -> None:
     assert len(world.requests(b'MA')) == 2
 
 
-def test_a_move_goes_on_when_the_hub_is_silent_from_its_beginning_to_its_end() -> None:
+def test_a_move_survives_a_hub_that_is_silent_until_it_ends() -> None:
     world = World(SHORT).connected()
     caller = world.ask(MoveFocuser(1, 1500))
     world.run(0.1)
@@ -107,13 +107,13 @@ def test_a_late_reply_is_never_taken_for_that_of_another_request(delay_s: float)
         world.run(0.8)
         world.faults.settings.delay = 0.0
         world.run(7)
-        views = world.view(1), world.view(2)
-        assert [view.current_steps for view in views] == [100, -100]
+        snapshots = world.snapshot(1), world.snapshot(2)
+        assert [snapshot.current_steps for snapshot in snapshots] == [100, -100]
 
 
 @pytest.mark.parametrize('personality', ['pre-release', 'rev3'])
 @pytest.mark.parametrize('delay_s', [0.6, 0.7, 0.9])
-def test_a_late_report_that_does_not_name_its_channel_is_not_taken_for_that_of_the_other(
+def test_a_late_report_without_a_channel_is_taken_for_no_other(
         personality: str, delay_s: float) -> None:
     hub = {'personality': personality, 'max_pos.1': '90000', 'max_pos.2': '50000'}
     world = World(SHORT, hub=hub).connected()
@@ -125,8 +125,8 @@ def test_a_late_report_that_does_not_name_its_channel_is_not_taken_for_that_of_t
         for _ in range(60):
             world.run(0.1)
             for channel, middle in ((1, 45000), (2, 25000)):
-                assert world.view(channel).current_steps in (0, None)
-                assert world.view(channel).max_steps in (min(middle - 1, 30000), None)
+                assert world.snapshot(channel).current_steps in (0, None)
+                assert world.snapshot(channel).max_steps in (min(middle - 1, 30000), None)
 
 
 def test_a_reply_is_owed_for_as_long_as_bytes_of_others_come() -> None:
@@ -145,7 +145,7 @@ def test_a_hub_that_always_takes_its_time_is_served() -> None:
     world.faults.settings.delay = 1.5
     world.do(Connect())
     world.run(30)
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
     caller = world.ask(MoveFocuser(1, 5000))
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.DONE
@@ -164,8 +164,8 @@ def test_a_dead_second_channel_delays_the_first_one_little() -> None:
     world = World(replace(SETTINGS, idle_loop_delay_s=1.0)).connected()
     world.hub.variants.thirdlynx = True
     world.run(15)
-    assert world.view(1).status == FocuserStatus.Idle
-    assert world.view(2).status == FocuserStatus.Error
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(2).status == FocuserStatus.Error
     for steps in (2000, 0, 2000, 0):
         caller = world.ask(MoveFocuser(1, steps))
         world.until(lambda caller=caller: caller.outcome is not None)   # type: ignore[misc]
@@ -173,10 +173,10 @@ def test_a_dead_second_channel_delays_the_first_one_little() -> None:
         assert caller.waited_s < 3.0
     world.hub.variants.thirdlynx = False
     world.run(15)
-    assert world.view(2).status == FocuserStatus.Idle
+    assert world.snapshot(2).status == FocuserStatus.Idle
 
 
-def test_a_channel_that_dies_during_a_move_of_the_other_does_not_delay_its_end() -> None:
+def test_a_channel_that_dies_does_not_delay_a_move_of_the_other() -> None:
     world = World(replace(SETTINGS, serial_timeout_s=5.0, idle_loop_delay_s=1.0)).connected()
     caller = world.ask(MoveFocuser(1, 4000))
     world.run(1)
@@ -200,11 +200,11 @@ def scripted(answer: Callable[[bytes], bytes]) -> World:
     return world
 
 
-def test_a_report_with_the_number_of_the_other_channel_is_a_fault_that_is_retried() -> None:
+def test_a_report_of_the_wrong_channel_is_requested_again() -> None:
     wrong = iter([True])
     world = scripted(lambda data: b'!\nSTATUS2\nEND\n' if data == b'<F1GETSTATUS>' and next(wrong, False) else b'REAL')
     assert world.do(Connect()) is Outcome.DONE
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
     assert len(world.requests(b'<F1GETSTATUS>')) == 3, 'one more than the two that agree'
 
 
@@ -214,7 +214,7 @@ def test_a_device_that_babbles_is_not_taken_for_a_hub() -> None:
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
     assert caller.waited_s <= 4
-    assert '$GPGGA' in (world.view(1).error or '')
+    assert '$GPGGA' in (world.snapshot(1).error or '')
     begin = len(world.sent)
     world.run(60)
     assert len(world.sent) - begin < 120, 'it is not to be flooded'
@@ -227,7 +227,7 @@ def test_a_device_that_echoes_is_not_taken_for_a_hub() -> None:
     assert world.do(Connect()) is Outcome.FAILED
 
 
-def test_a_stale_word_in_front_of_the_answer_leaves_the_decision_to_the_status() -> None:
+def test_after_a_stale_word_the_status_decides() -> None:
     world = scripted(lambda data: b'SET\nREAL' if b'MA' in data else b'REAL')
     world.do(Connect())
     assert world.do(MoveFocuser(1, 1000)) is Outcome.DONE
@@ -248,10 +248,10 @@ def test_a_position_beyond_the_range_of_the_hub_is_not_believed() -> None:
 
     world.answers(reply)
     world.run(6)
-    assert world.view(1).current_steps == 0
+    assert world.snapshot(1).current_steps == 0
 
 
-def test_a_move_that_is_sent_a_second_time_goes_by_settings_read_since_the_first() -> None:
+def test_before_a_move_is_repeated_the_settings_are_read_again() -> None:
     world = World(replace(SHORT, soft_step_limits=(-50000, 50000)), hub={'max_pos': '112000'}).connected()
     caller = world.ask(MoveFocuser(1, 30000))
     world.until(lambda: bool(world.requests(b'MA')))
@@ -278,10 +278,10 @@ def test_a_single_garbled_digit_of_the_range_shifts_nothing() -> None:
     world.answers(reply)
     for _ in range(100):
         world.run(0.2)
-        assert world.view(1).current_steps == 0
+        assert world.snapshot(1).current_steps == 0
 
 
-def test_a_move_refused_once_is_tried_again_even_if_the_hub_still_shows_that_target() -> None:
+def test_a_refused_move_is_repeated_though_its_target_is_shown() -> None:
     world = World(SHORT).connected()
     hub = world.hub
     refusals = iter([True])

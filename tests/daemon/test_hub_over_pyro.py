@@ -43,7 +43,7 @@ def test_the_hub_is_described_in_json_types(homing: Daemon) -> None:
         'max_position': 65535, 'device_type': 'FA'}
 
 
-def test_the_hub_is_described_as_far_as_it_is_known_without_a_connection(start: Callable[..., Daemon]) -> None:
+def test_without_a_connection_the_hub_is_described_in_part(start: Callable[..., Daemon]) -> None:
     info = start().call('hub_info')
     assert info['firmware'] is None
     assert info['channel_1']['device'] is None
@@ -55,7 +55,7 @@ def test_a_key_of_the_wireless_network_is_not_given_away(homing: Daemon) -> None
     assert not [key for key in homing.call('hub_info') if 'key' in key]
 
 
-def test_a_focuser_with_a_home_switch_is_homed_and_cannot_be_zeroed(homing: Daemon) -> None:
+def test_a_focuser_with_a_home_switch_is_homed_and_not_zeroed(homing: Daemon) -> None:
     assert homing.call('set_focus', 1, 300) == CommandStatus.Succeeded
     assert homing.call('home', 1) == CommandStatus.Succeeded
     assert (homing.steps(1), homing.status()['homed_1']) == (300, True)

@@ -16,9 +16,9 @@ from warwick.observatory.focuslynx.core.commands import Command, MoveFocuser, Ou
 def test_a_move_ends_on_its_target() -> None:
     world = World().connected()
     assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
-    view = world.view(1)
-    assert view.status == FocuserStatus.Idle
-    assert (view.current_steps, view.target_steps, view.requested_steps) == (500, 500, 500)
+    snapshot = world.snapshot(1)
+    assert snapshot.status == FocuserStatus.Idle
+    assert (snapshot.current_steps, snapshot.target_steps, snapshot.requested_steps) == (500, 500, 500)
     assert world.hub.focusers[1].position == 32767 + 500
     assert world.requests(b'MA') == [b'<F1MA033267>']
 
@@ -32,24 +32,24 @@ def test_a_move_ends_on_its_target_however_coarse_the_clock(rhythm_s: float, ste
     assert not world.hub.focusers[1].moving
 
 
-def test_the_state_is_moving_from_the_first_request_to_the_last_report() -> None:
+def test_the_state_is_moving_from_first_request_to_last_report() -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 3000))
     states = set()
     while caller.outcome is None:
-        states.add(world.view(1).status)
+        states.add(world.snapshot(1).status)
         world.run(0.01)
     assert states == {FocuserStatus.Moving}
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
 
 
 def test_a_moving_channel_reports_where_it_is_and_where_it_goes() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 3000))
     world.run(1.7)
-    view = world.view(1)
-    assert 500 < (view.current_steps or 0) < 2000
-    assert (view.target_steps, view.requested_steps) == (3000, 3000)
+    snapshot = world.snapshot(1)
+    assert 500 < (snapshot.current_steps or 0) < 2000
+    assert (snapshot.target_steps, snapshot.requested_steps) == (3000, 3000)
 
 
 def test_both_channels_move_at_the_same_time() -> None:
@@ -61,7 +61,7 @@ def test_both_channels_move_at_the_same_time() -> None:
     assert [world.hub.focusers[n].position for n in (1, 2)] == [32767 + 3000, 32767 - 3000]
 
 
-def test_a_move_to_where_the_focuser_stands_needs_no_motion() -> None:
+def test_a_move_to_where_the_focuser_is_needs_no_motion() -> None:
     world = World().connected()
     assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
     assert world.requests(b'MA') == []
@@ -71,14 +71,14 @@ def test_an_offset_counts_from_the_target() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 500))
     assert world.do(MoveFocuser(1, -200, offset=True)) is Outcome.DONE
-    assert world.view(1).current_steps == 300
+    assert world.snapshot(1).current_steps == 300
 
 
-def test_an_offset_counts_from_where_the_focuser_was_moved_by_hand_a_moment_ago() -> None:
+def test_an_offset_counts_from_where_the_focuser_was_put_by_hand() -> None:
     world = World().connected()
     world.hub.hand(1, 1000, world.now)   # at 400 steps/s
     world.run(3)
-    assert world.view(1).current_steps == 0, 'the daemon cannot know yet'
+    assert world.snapshot(1).current_steps == 0, 'the daemon cannot know yet'
     assert world.do(MoveFocuser(1, 10, offset=True)) is Outcome.DONE
     assert world.hub.focusers[1].position == 32767 + 1010
 
@@ -97,7 +97,7 @@ def test_the_soft_limits_are_inclusive(steps: int, outcome: Outcome) -> None:
     ('max_pos', 'low', 'high'), [(65535, -32766, 32766), (112000, -55999, 55999), (1001, -499, 499)])
 def test_the_range_of_the_hub_limits_as_well(max_pos: int, low: int, high: int) -> None:
     world = World(replace(SETTINGS, soft_step_limits=(-60000, 60000)), hub={'max_pos': str(max_pos)}).connected()
-    assert (world.view(1).min_steps, world.view(1).max_steps) == (low, high)
+    assert (world.snapshot(1).min_steps, world.snapshot(1).max_steps) == (low, high)
     assert world.do(MoveFocuser(1, high + 1)) is Outcome.OUTSIDE_LIMITS
     assert world.do(MoveFocuser(1, low - 1)) is Outcome.OUTSIDE_LIMITS
     assert world.do(MoveFocuser(1, high)) is Outcome.DONE
@@ -137,8 +137,8 @@ def test_a_move_that_takes_too_long_is_halted_and_failed() -> None:
     assert caller.outcome is Outcome.FAILED
     assert 3.0 <= caller.waited_s < 3.5
     assert not world.hub.focusers[1].moving
-    assert world.view(1).status == FocuserStatus.Idle
-    assert world.view(1).target_steps == world.view(1).current_steps
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).target_steps == world.snapshot(1).current_steps
     assert world.logged('not finished within 3 s')
 
 
@@ -153,7 +153,7 @@ def test_a_jammed_focuser_fails_its_move_and_is_halted() -> None:
     assert len(world.requests(b'HALT')) == 1
 
 
-def test_a_focuser_that_rests_short_of_its_target_has_failed() -> None:
+def test_a_focuser_at_rest_short_of_its_target_has_failed() -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 2000))
     world.after(1.0, lambda: world.hub.receive(b'<F1HALT>', world.now, port=9))
@@ -162,17 +162,17 @@ def test_a_focuser_that_rests_short_of_its_target_has_failed() -> None:
     assert caller.waited_s < 3
     assert world.logged('halted by hand or by another program at')
     assert len(world.requests(b'MA')) == 1, 'the target must not be sent again'
-    assert world.view(1).status == FocuserStatus.Idle
-    assert world.view(1).target_steps == world.view(1).current_steps != 2000
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).target_steps == world.snapshot(1).current_steps != 2000
 
 
-def test_a_move_that_somebody_else_turns_elsewhere_has_failed() -> None:
+def test_a_move_that_others_redirect_has_failed() -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 2000))
     world.after(1.0, lambda: world.hub.receive(b'<F1MA033000>', world.now, port=9))
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
-    assert world.view(1).current_steps == world.view(1).target_steps == 33000 - 32767
+    assert world.snapshot(1).current_steps == world.snapshot(1).target_steps == 33000 - 32767
 
 
 def test_a_target_that_the_hub_clamps_is_not_reached() -> None:
@@ -184,7 +184,7 @@ def test_a_target_that_the_hub_clamps_is_not_reached() -> None:
     assert len(world.requests(b'MA')) == 1
 
 
-def test_a_move_while_the_hand_controller_moves_the_focuser_is_refused() -> None:
+def test_a_move_during_a_motion_by_hand_is_refused() -> None:
     world = World().connected()
     world.hub.hand(1, 3000, world.now)
     assert world.do(MoveFocuser(1, 100)) is Outcome.FAILED
@@ -192,7 +192,7 @@ def test_a_move_while_the_hand_controller_moves_the_focuser_is_refused() -> None
     assert world.logged('is being moved by hand or by another program')
 
 
-def test_a_move_back_to_where_the_focuser_was_before_the_hand_is_carried_out() -> None:
+def test_a_move_back_after_a_motion_by_hand_is_carried_out() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 100))
     world.hub.hand(1, 300, world.now)
@@ -206,10 +206,10 @@ def test_motion_by_hand_is_reported_and_the_target_follows() -> None:
     world = World().connected()
     world.hub.hand(1, 8000, world.now)   # at 400 steps/s
     world.run(6)
-    assert world.view(1).status == FocuserStatus.Moving
+    assert world.snapshot(1).status == FocuserStatus.Moving
     world.run(20)
-    view = world.view(1)
-    assert (view.status, view.current_steps, view.target_steps, view.requested_steps) == (
+    snapshot = world.snapshot(1)
+    assert (snapshot.status, snapshot.current_steps, snapshot.target_steps, snapshot.requested_steps) == (
         FocuserStatus.Idle, 8000, 8000, 8000)
     assert world.requests(b'MA') == world.requests(b'HALT') == []
     assert len(world.logged('moved by hand or by another program')) == 2
@@ -229,7 +229,7 @@ def test_a_move_refused_once_is_tried_once_more() -> None:
     assert len(world.requests(b'MA')) == 2
 
 
-def test_a_move_refused_always_fails_promptly_and_leaves_the_channel_usable() -> None:
+def test_a_move_that_is_always_refused_leaves_a_usable_channel() -> None:
     world = World().connected()
     _answer_moves(world, iter([b'ER=1 No\n'] * 9))
     caller = world.ask(MoveFocuser(1, 500))
@@ -237,7 +237,7 @@ def test_a_move_refused_always_fails_promptly_and_leaves_the_channel_usable() ->
     assert caller.outcome is Outcome.FAILED
     assert caller.waited_s < 1
     assert len(world.requests(b'MA')) == 2
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
     assert world.logged('refused <F1MA033267>: ER=1 No')
 
 
@@ -261,7 +261,7 @@ def test_a_move_is_logged_when_it_is_requested_and_when_it_ends() -> None:
 
 def test_commands_for_a_channel_without_focuser_are_refused() -> None:
     world = World(hub={'channels': '1'}).connected()
-    assert world.view(2).status == FocuserStatus.Disconnected
+    assert world.snapshot(2).status == FocuserStatus.Disconnected
     assert world.do(MoveFocuser(2, 100)) is Outcome.NOT_AVAILABLE
     assert world.do(Stop(2)) is Outcome.DONE, 'HALT is sent whatever state the channel is in'
 
@@ -283,7 +283,7 @@ def _answer_moves(world: World, answers: object) -> None:
 
 @pytest.mark.parametrize('command', [MoveFocuser(1, 100), SetZero(1)])
 @pytest.mark.parametrize(('setting', 'value'), [('max_pos.1', '80000'), ('backlash.1', '1')])
-def test_settings_that_were_changed_behind_our_back_are_noticed_before_anything_is_set_in_motion(
+def test_settings_changed_by_others_are_noticed_before_a_motion(
         setting: str, value: str, command: Command) -> None:
     world = World(replace(SETTINGS, idle_loop_delay_s=600.0)).connected()
     world.run(60)
@@ -292,7 +292,7 @@ def test_settings_that_were_changed_behind_our_back_are_noticed_before_anything_
     assert world.requests(b'MA') == world.requests(b'SCCP') == []
 
 
-def test_a_sweep_of_short_moves_takes_little_more_than_its_motions() -> None:
+def test_a_sweep_takes_little_longer_than_its_motions() -> None:
     world = World().connected()
     began = world.now
     for step in range(30):
@@ -300,7 +300,7 @@ def test_a_sweep_of_short_moves_takes_little_more_than_its_motions() -> None:
     assert world.now - began <= 1.15 * 30 * 0.2
 
 
-def test_a_move_right_after_another_wants_no_report_that_the_first_has_just_had() -> None:
+def test_a_move_right_after_another_requests_no_second_report() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 200))
     began = world.now
@@ -319,7 +319,7 @@ def test_a_move_some_time_after_another_begins_with_a_report() -> None:
 
 @pytest.mark.parametrize('hub', [{}, {'ramp': '0.3'}, {'start_latency': '0.5'}])
 @pytest.mark.parametrize('steps', [1, 100, 5000])
-def test_a_move_asks_for_the_status_once_in_its_rhythm_and_six_times_more(hub: dict[str, str], steps: int) -> None:
+def test_a_move_polls_in_its_rhythm_and_six_times_more(hub: dict[str, str], steps: int) -> None:
     world = World(hub=hub).connected()
     for target in (steps, 0, steps):
         world.run(1)

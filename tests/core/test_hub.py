@@ -15,10 +15,10 @@ from warwick.observatory.focuslynx.simulator.model import Hub
 
 
 def states(world: World) -> tuple[int, int]:
-    return world.view(1).status, world.view(2).status
+    return world.snapshot(1).status, world.snapshot(2).status
 
 
-def test_nothing_is_asked_before_somebody_wants_a_connection() -> None:
+def test_nothing_is_requested_before_a_client_connects() -> None:
     world = World()
     world.run(100)
     assert world.sent == []
@@ -39,8 +39,8 @@ def test_the_state_is_initializing_until_the_first_report() -> None:
     world = World()
     world.ask(Connect())
     assert states(world) == (FocuserStatus.Initializing, FocuserStatus.Initializing)
-    assert world.view(1).error is not None
-    assert world.view(1).current_steps is None
+    assert world.snapshot(1).error is not None
+    assert world.snapshot(1).current_steps is None
 
 
 def test_connecting_twice_says_so() -> None:
@@ -54,7 +54,7 @@ def test_one_usable_channel_is_enough() -> None:
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Disconnected)
 
 
-def test_a_channel_that_never_answers_does_not_delay_the_other_for_long() -> None:
+def test_a_channel_that_never_answers_delays_the_other_little() -> None:
     world = World(hub={'thirdlynx': '1'})
     caller = world.ask(Connect())
     world.until(lambda: caller.outcome is not None)
@@ -69,15 +69,15 @@ def test_without_a_usable_channel_connecting_has_failed() -> None:
     world = World(hub={'channels': '1', 'tcomp.1': '1'})
     assert world.do(Connect()) is Outcome.FAILED
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Disconnected)
-    assert 'TComp ON = 1' in (world.view(1).error or '')
+    assert 'TComp ON = 1' in (world.snapshot(1).error or '')
 
 
 @pytest.mark.parametrize(
     ('setting', 'shown'), [('tcomp', 'TComp ON'), ('tc_at_start', 'TC@Start'), ('backlash', 'BLC En')])
-def test_a_channel_whose_hub_moves_it_by_itself_is_in_error_until_that_ends(setting: str, shown: str) -> None:
+def test_a_channel_that_the_hub_moves_by_itself_is_in_error(setting: str, shown: str) -> None:
     world = World(hub={f'{setting}.1': '1'}).connected()
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Idle)
-    assert f'{shown} = 1' in (world.view(1).error or '')
+    assert f'{shown} = 1' in (world.snapshot(1).error or '')
     assert world.do(MoveFocuser(1, 10)) is Outcome.NOT_AVAILABLE
     assert world.do(MoveFocuser(2, 10)) is Outcome.DONE
     world.hub.set(f'{setting}.1', '0', world.now)
@@ -98,36 +98,36 @@ def test_a_range_changed_in_operation_is_noticed() -> None:
     world = World().connected()
     world.hub.set('max_pos.1', '112000', world.now)
     world.run(6)
-    assert world.view(1).current_steps == 32767 - 56000
+    assert world.snapshot(1).current_steps == 32767 - 56000
     assert world.logged('Max Pos of the hub changed from 65535 to 112000')
 
 
-def test_a_probe_that_is_lost_for_a_while_disconnects_the_channel_for_as_long() -> None:
+def test_a_channel_is_disconnected_while_its_probe_is_lost() -> None:
     world = World().connected()
     world.hub.set('probe.1', 'NP', world.now)
     world.run(6)
     assert states(world) == (FocuserStatus.Disconnected, FocuserStatus.Idle)
-    assert world.view(1).current_steps is None
+    assert world.snapshot(1).current_steps is None
     world.hub.set('probe.1', '12.5', world.now)
     world.run(6)
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
-    assert world.view(1).temperature_c == 12.5
+    assert world.snapshot(1).temperature_c == 12.5
 
 
-def test_a_defective_probe_costs_the_temperature_and_nothing_else() -> None:
+def test_a_defective_probe_costs_only_the_temperature() -> None:
     world = World(hub={'probe.1': '-@1.6'}).connected()
-    assert (world.view(1).status, world.view(1).temperature_c) == (FocuserStatus.Idle, None)
+    assert (world.snapshot(1).status, world.snapshot(1).temperature_c) == (FocuserStatus.Idle, None)
     assert world.do(MoveFocuser(1, 10)) is Outcome.DONE
 
 
-def test_a_port_that_cannot_be_opened_fails_at_once_and_is_tried_again() -> None:
+def test_a_port_that_cannot_be_opened_is_tried_again() -> None:
     world = World()
     world.open_error = 'no such device'
     caller = world.ask(Connect())
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
-    assert world.view(1).error == 'no such device'
+    assert world.snapshot(1).error == 'no such device'
     world.run(60)
     assert len(world.logged('no such device')) == 1
     world.open_error = None
@@ -136,7 +136,7 @@ def test_a_port_that_cannot_be_opened_fails_at_once_and_is_tried_again() -> None
     assert world.do(Connect()) is Outcome.ALREADY_CONNECTED
 
 
-def test_connecting_again_while_it_is_tried_in_the_background_tries_at_once() -> None:
+def test_connecting_again_tries_at_once() -> None:
     world = World()
     world.open_error = 'no such device'
     assert world.do(Connect()) is Outcome.FAILED
@@ -148,7 +148,7 @@ def test_connecting_again_while_it_is_tried_in_the_background_tries_at_once() ->
     assert caller.waited_s < 0.3
 
 
-def test_a_mute_hub_fails_inside_the_patience_of_a_client_and_works_as_soon_as_it_answers() -> None:
+def test_a_mute_hub_fails_in_time_and_works_when_it_answers() -> None:
     world = World(replace(SETTINGS, serial_timeout_s=10.0))
     world.faults.mute()
     caller = world.ask(Connect())
@@ -156,14 +156,14 @@ def test_a_mute_hub_fails_inside_the_patience_of_a_client_and_works_as_soon_as_i
     assert caller.outcome is Outcome.FAILED
     assert caller.waited_s <= 4.0
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
-    assert 'does not answer' in (world.view(1).error or '')
+    assert 'does not answer' in (world.snapshot(1).error or '')
     world.run(100)
     world.faults.unmute()
     world.run(25)
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
 
 
-def test_opening_that_takes_long_fails_inside_the_patience_of_a_client() -> None:
+def test_opening_that_takes_long_fails_within_4_s() -> None:
     world = World()
     world.opening_takes_s = 8.0
     caller = world.ask(Connect())
@@ -173,7 +173,7 @@ def test_opening_that_takes_long_fails_inside_the_patience_of_a_client() -> None
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
 
 
-def test_disconnecting_while_the_port_is_being_opened_leaves_it_closed() -> None:
+def test_disconnecting_while_the_port_opens_leaves_it_closed() -> None:
     world = World()
     world.opening_takes_s = 8.0
     connect = world.ask(Connect())
@@ -196,16 +196,16 @@ def test_disconnecting_ends_the_attempts_in_the_background() -> None:
     assert world.do(Disconnect()) is Outcome.NOT_CONNECTED
 
 
-def test_a_pulled_plug_is_noticed_at_once_and_mended_when_it_is_back() -> None:
+def test_a_pulled_plug_is_noticed_at_once_and_so_is_its_return() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 500))
     world.faults.unplug(replug_at=world.now + 8)
     world.run(1)
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
-    assert world.view(1).current_steps is None
+    assert world.snapshot(1).current_steps is None
     world.run(10)
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
-    assert world.view(1).current_steps == 500
+    assert world.snapshot(1).current_steps == 500
     assert len(world.logged('no connection to the hub')) == 1
     assert len(world.logged('connected to the hub')) == 2
 
@@ -217,10 +217,10 @@ def test_no_old_position_is_believed_after_an_outage() -> None:
     world.run(2)
     world.hub.hand(1, -700, world.now)
     world.run(10)
-    assert (world.view(1).current_steps, world.view(1).target_steps) == (-200, -200)
+    assert (world.snapshot(1).current_steps, world.snapshot(1).target_steps) == (-200, -200)
 
 
-def test_a_plug_pulled_during_a_move_fails_it_and_halts_the_motor_when_the_hub_is_back() -> None:
+def test_a_plug_pulled_in_a_move_fails_it_and_halts_later() -> None:
     world = World().connected()
     move = world.ask(MoveFocuser(1, 20000))
     world.run(2)
@@ -229,26 +229,26 @@ def test_a_plug_pulled_during_a_move_fails_it_and_halts_the_motor_when_the_hub_i
     assert move.outcome is Outcome.FAILED
     world.run(6)
     assert not world.hub.focusers[1].moving
-    assert world.view(1).status == FocuserStatus.Idle
-    assert 4000 < (world.view(1).current_steps or 0) < 7500
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert 4000 < (world.snapshot(1).current_steps or 0) < 7500
     assert world.do(MoveFocuser(1, 0)) is Outcome.DONE
 
 
-def test_a_motion_that_ended_while_the_plug_was_out_is_at_its_target() -> None:
+def test_a_motion_may_reach_its_target_while_the_plug_is_out() -> None:
     world = World().connected()
     world.ask(MoveFocuser(1, 2000))
     world.run(1)
     world.faults.unplug(replug_at=world.now + 8)
     world.run(12)
-    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 2000)
+    assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, 2000)
 
 
-def test_a_hub_that_falls_silent_is_in_error_as_soon_as_its_last_report_is_too_old() -> None:
+def test_a_silent_hub_is_in_error_when_its_report_is_too_old() -> None:
     world = World().connected()
     world.run(20)
     world.faults.mute()
-    while world.view(1).status == FocuserStatus.Idle:
-        reported_at = world.view(1).as_of
+    while world.snapshot(1).status == FocuserStatus.Idle:
+        reported_at = world.snapshot(1).as_of
         world.run(0.05)
     assert world.now - reported_at <= world.settings.oldest_report_s
     world.run(60)
@@ -258,7 +258,7 @@ def test_a_hub_that_falls_silent_is_in_error_as_soon_as_its_last_report_is_too_o
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
 
 
-def test_a_long_outage_is_logged_once_when_it_starts_and_once_when_it_ends() -> None:
+def test_a_long_outage_is_logged_at_its_start_and_its_end() -> None:
     world = World().connected()
     world.log.clear()
     world.faults.mute()
@@ -270,7 +270,7 @@ def test_a_long_outage_is_logged_once_when_it_starts_and_once_when_it_ends() -> 
     assert world.logged('connected to the hub')
 
 
-def test_a_single_lost_reply_is_retried_and_worth_no_line_in_the_log() -> None:
+def test_a_single_lost_reply_is_retried_and_not_logged() -> None:
     world = World().connected()
     world.log.clear()
     world.faults.mute_next = 1
@@ -285,10 +285,10 @@ def test_a_power_cycle_while_idle_is_survived() -> None:
     world.hub.power_off(world.now, 6)
     world.run(20)
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
-    assert world.view(1).current_steps == 500
+    assert world.snapshot(1).current_steps == 500
 
 
-def test_a_power_cycle_during_a_move_fails_it_and_believes_what_the_hub_says_after() -> None:
+def test_a_power_cycle_fails_a_move_and_shows_the_new_position() -> None:
     world = World().connected()
     move = world.ask(MoveFocuser(1, 5000))
     world.run(2)
@@ -296,11 +296,11 @@ def test_a_power_cycle_during_a_move_fails_it_and_believes_what_the_hub_says_aft
     world.until(lambda: move.outcome is not None)
     assert move.outcome is Outcome.FAILED
     world.run(5)
-    assert (world.view(1).status, world.view(1).current_steps) == (FocuserStatus.Idle, 0)
+    assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, 0)
     assert len(world.requests(b'MA')) == 1
 
 
-def test_an_idle_hub_is_asked_once_for_each_channel_and_pause() -> None:
+def test_an_idle_hub_is_polled_once_for_each_channel_and_pause() -> None:
     world = World().connected()
     begin = world.now
     world.run(100)
@@ -311,11 +311,11 @@ def test_a_report_is_dated_by_its_request() -> None:
     world = World().connected()
     world.run(12)
     asked_at = max(at for at, data in world.sent if data == b'<F1GETSTATUS>')
-    assert world.view(1).as_of == asked_at
+    assert world.snapshot(1).as_of == asked_at
     assert world.now - asked_at > 1
 
 
-def test_a_motor_that_starts_late_is_halted_after_a_short_outage_before_it_begins() -> None:
+def test_a_motor_is_halted_before_a_late_start_after_an_outage() -> None:
     world = World(hub={'start_latency': '2.0'}).connected()
     move = world.ask(MoveFocuser(1, 20000))
     world.until(lambda: bool(world.requests(b'MA')))
@@ -324,7 +324,7 @@ def test_a_motor_that_starts_late_is_halted_after_a_short_outage_before_it_begin
     world.run(6)
     assert move.outcome is Outcome.FAILED
     assert (world.hub.focusers[1].moving, world.hub.focusers[1].position) == (False, 32767)
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
 
 
 @pytest.mark.parametrize('spoil', [
@@ -332,7 +332,7 @@ def test_a_motor_that_starts_late_is_halted_after_a_short_outage_before_it_begin
     lambda reply: reply.replace(b'IsMoving = 0\n', b''),
     lambda reply: reply.replace(b'STATUS', b'STATE'),
 ], ids=['beyond the range', 'a missing field', 'a foreign header'])
-def test_a_hub_that_never_says_where_it_is_is_in_error_and_asked_at_an_ordinary_pace(
+def test_a_hub_without_positions_is_in_error_and_not_flooded(
         spoil: Callable[[bytes], bytes]) -> None:
     world = World()
     hub = Hub({'channels': '1,2'}, now=world.now)
@@ -344,7 +344,7 @@ def test_a_hub_that_never_says_where_it_is_is_in_error_and_asked_at_an_ordinary_
     states = set()
     for _ in range(120):
         world.run(0.5)
-        states.add(world.view(1).status)
+        states.add(world.snapshot(1).status)
     assert states == {FocuserStatus.Error}
     assert len(world.sent) - begin < 120
     assert len(world.log) <= 4

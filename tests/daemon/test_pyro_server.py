@@ -161,7 +161,7 @@ def test_strangers_from_everywhere_keep_no_control_machine_out(shared: Daemon) -
         assert control.ask('stop_channel', 1).value == SUCCEEDED
 
 
-def test_a_new_client_is_refused_while_all_connections_have_calls(
+def test_a_new_client_is_refused_while_all_connections_are_busy(
         simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
     link = str(tmp_path / 'focuser')
     simulator = simulate('--link', link, *HUB)
@@ -421,7 +421,7 @@ def test_curiosity_is_answered_with_a_sentence_and_no_secret(shared: Daemon, req
 
 
 @pytest.mark.parametrize('object_id', ['other', '', None, 3, ['Pyro.Daemon'], 'Pyro.NameServer', '__class__'])
-def test_an_introduction_to_another_object_is_refused_without_a_secret(shared: Daemon, object_id: object) -> None:
+def test_connecting_to_another_object_is_refused(shared: Daemon, object_id: object) -> None:
     with Raw(shared, STRANGER) as raw:
         raw.send(introduction(object_id))
         reply = raw.reply()
@@ -526,7 +526,7 @@ def test_an_ipv4_client_of_an_ipv6_socket_is_who_it_is(tmp_path: Path, machines:
 
 # Life and death
 
-def test_a_client_killed_in_a_move_disturbs_neither_the_move_nor_the_next_client(daemon: Daemon) -> None:
+def test_a_client_killed_in_a_move_disturbs_nothing(daemon: Daemon) -> None:
     client = subprocess.Popen([sys.executable, str(TOP / 'focus'), 'set', '1', '6000'], env=daemon.environment)
     eventually(lambda: daemon.state(1) == MOVING)
     client.kill()

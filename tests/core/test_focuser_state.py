@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Focusers that position changed while disconnected, and focusers without a probe; in simulated time."""
+"""Positions that changed unseen, and focusers without a probe; in simulated time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def test_a_focuser_that_was_moved_between_two_polls_is_noticed() -> None:
     world.hub.hand(1, 300, world.now)
     world.run(12)
     assert world.logged('channel 1: was moved by hand or by another program, from +500 steps to +800 steps')
-    assert world.view(1).target_steps == 800
+    assert world.snapshot(1).target_steps == 800
 
 
-def test_a_focuser_that_was_moved_while_the_daemon_was_disconnected_is_noticed() -> None:
+def test_a_position_changed_while_disconnected_is_noticed() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 500))
     world.do(Disconnect())
@@ -30,10 +30,10 @@ def test_a_focuser_that_was_moved_while_the_daemon_was_disconnected_is_noticed()
     world.do(Connect())
     world.run(1)
     assert world.logged('channel 1: position changed while disconnected, from +500 steps to -200 steps')
-    assert world.view(1).target_steps == -200
+    assert world.snapshot(1).target_steps == -200
 
 
-def test_a_focuser_that_was_moved_while_the_cable_was_out_is_noticed() -> None:
+def test_a_position_changed_while_the_cable_was_out_is_noticed() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 500))
     world.faults.unplug(world.now + 10)
@@ -45,7 +45,7 @@ def test_a_focuser_that_was_moved_while_the_cable_was_out_is_noticed() -> None:
 @pytest.mark.parametrize('cut_s, news', [
     (5.0, 'move to +5000 steps failed: the hub is back at +0 steps, where the move began: after a power cut'),
     (30.0, 'position changed while disconnected, from +')])
-def test_a_power_cut_during_a_move_is_noticed_by_the_position_that_comes_back(cut_s: float, news: str) -> None:
+def test_a_power_cut_in_a_move_is_noticed_by_the_position(cut_s: float, news: str) -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 5000))
     world.run(2.5)
@@ -53,12 +53,12 @@ def test_a_power_cut_during_a_move_is_noticed_by_the_position_that_comes_back(cu
     world.until(lambda: caller.outcome is not None)
     assert caller.outcome is Outcome.FAILED
     world.run(60)
-    assert world.view(1).status == FocuserStatus.Idle
-    assert world.view(1).current_steps == 0
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).current_steps == 0
     assert world.logged(f'channel 1: {news}')
 
 
-def test_a_focuser_that_stayed_is_no_news() -> None:
+def test_a_focuser_that_has_not_moved_is_not_reported() -> None:
     world = World().connected()
     world.do(MoveFocuser(1, 500))
     world.do(Disconnect())
@@ -67,16 +67,16 @@ def test_a_focuser_that_stayed_is_no_news() -> None:
     assert not world.logged('was moved')
 
 
-def test_a_focuser_without_a_probe_is_no_focuser_unless_the_configuration_says_so() -> None:
+def test_without_a_probe_the_configuration_decides() -> None:
     hub = {'probe.1': 'NP'}
-    assert World(hub=hub).connected().view(1).status == FocuserStatus.Disconnected
+    assert World(hub=hub).connected().snapshot(1).status == FocuserStatus.Disconnected
     world = World(replace(SETTINGS, temperature_probe_required=False), hub=hub).connected()
-    assert world.view(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).status == FocuserStatus.Idle
     assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
-    assert (world.view(1).current_steps, world.view(1).temperature_c) == (500, None)
+    assert (world.snapshot(1).current_steps, world.snapshot(1).temperature_c) == (500, None)
 
 
-def test_a_channel_that_is_not_configured_is_disconnected_with_or_without_probe() -> None:
+def test_a_channel_without_a_type_is_disconnected() -> None:
     world = World(replace(SETTINGS, temperature_probe_required=False), hub={'type.2': 'ZZ'}).connected()
-    assert world.view(2).status == FocuserStatus.Disconnected
-    assert world.view(2).error == 'no focuser is configured on this channel (Dev Typ = ZZ)'
+    assert world.snapshot(2).status == FocuserStatus.Disconnected
+    assert world.snapshot(2).error == 'no focuser is configured on this channel (Dev Typ = ZZ)'

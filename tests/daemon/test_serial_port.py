@@ -52,7 +52,7 @@ def test_an_address_that_can_be_opened_some_day_is_good(name: str) -> None:
     ('lynxsim://?speed=fast', 'speed'),
     ('lynxsim://somewhere', 'the form is lynxsim://'),
 ])
-def test_an_address_that_can_never_be_opened_is_named_with_its_reason(name: str, reason: str) -> None:
+def test_an_impossible_address_is_named_with_its_reason(name: str, reason: str) -> None:
     with pytest.raises(ValueError) as error:
         check_address(name)
     assert reason in str(error.value)
