@@ -269,24 +269,24 @@ def test_a_watchdog_without_a_time_is_none(value: str) -> None:
 
 def test_a_manager_that_cannot_be_told_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'nobody')})
-    assert not manager.tell({'READY': '1'})
-    assert not manager.tell({'READY': '1'})
+    assert not manager.notify({'READY': '1'})
+    assert not manager.notify({'READY': '1'})
     assert caplog.text.count('cannot tell systemd') == 1
     with_listener = Listener(str(tmp_path / 'nobody'))
-    assert manager.tell({'READY': '1'})
+    assert manager.notify({'READY': '1'})
     assert with_listener.hear() == {'READY': '1'}
     with_listener.close()
 
 
 def test_a_manager_that_does_not_listen_is_not_waited_for(listener: Listener, tmp_path: Path) -> None:
     manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify')})
-    while manager.tell({'STATUS': 'x' * 1000}):
+    while manager.notify({'STATUS': 'x' * 1000}):
         pass
-    assert not manager.tell({'STATUS': 'one more'})
+    assert not manager.notify({'STATUS': 'one more'})
 
 
 def test_a_value_cannot_smuggle_in_another_assignment(listener: Listener, tmp_path: Path) -> None:
-    assert ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify')}).tell({'STATUS': 'one\nMAINPID=1'})
+    assert ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify')}).notify({'STATUS': 'one\nMAINPID=1'})
     assert listener.hear() == {'STATUS': 'one MAINPID=1'}
 
 

@@ -38,7 +38,7 @@ LEFT_OUT = (
     ('client/progress_line.py:*', '*', 'the live line of a move'),
     ('client/info.py:*', '*', 'what is shown of the hub'),
     ('client/configure.py:_group', '*', 'the list of settings'),
-    ('client/configure.py:_told', '*', 'what a setting was before'),
+    ('client/configure.py:_change', '*', 'what a setting was before'),
     ('client/watch_screen.py:*', '*', 'the screen of watch'),
     ('client/status.py:*', '*', 'the status'),
     ('client/move.py:*', 'Channel * stopped at * steps', 'the answer to Ctrl-C'),

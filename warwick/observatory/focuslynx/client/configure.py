@@ -45,10 +45,10 @@ def configure(focusd: Focusd, channel: int, key: str | None = None, value: str |
         before = _present(focusd, channel, key) if interactive else None
         status = focusd.command('configure', channel, key, wanted, yes,
                                 timeout_s=_RESTARTING_CALL_LIMIT_S if setting.restarts else None)
-        told = ''
+        message = ''
         if interactive and status == CommandStatus.Succeeded:
-            told = _told(channel, setting, before, wanted) + _consequence(focusd, channel)
-    return Outcome.of(status, told)
+            message = _change(channel, setting, before, wanted) + _consequence(focusd, channel)
+    return Outcome.of(status, message)
 
 
 def _present(focusd: Focusd, channel: int, key: str) -> Any:
@@ -68,15 +68,15 @@ def _consequence(focusd: Focusd, channel: int) -> str:
     return '\n' + channel_line(state, channel, False) if state.get(f'status_{channel}') == FocuserStatus.Error else ''
 
 
-def _told(channel: int, setting: HubSetting, before: Any, wanted: Value) -> str:
+def _change(channel: int, setting: HubSetting, before: Any, wanted: Value) -> str:
     was = '' if before is None else ', as before' if before == wanted else f', was {words(before)}'
     return f'Channel {channel}: {setting.key} is {shown(wanted)}{was}'
 
 
 def _listed(focusd: Focusd, channel: int) -> Outcome:
     with interruptible():
-        told = channel_of(focusd.hub_info(), channel)
-    present = settings_of(told)
+        info = channel_of(focusd.hub_info(), channel)
+    present = settings_of(info)
     values = {key: '' if key == 'reset' else words(present.get(key)) for key in HUB_SETTINGS}
     widths = max(map(len, HUB_SETTINGS)), max(map(len, values.values()))
     groups: dict[str, list[str]] = {}

@@ -25,7 +25,7 @@ def interruptible() -> Iterator[None]:
 
 
 class EventQueue:
-    """Actions that signals and threads want the main thread to do, in their order.
+    """Actions that signals and threads hand to the main thread, in their order.
 
     The main thread does nothing else, so no signal is lost and none interrupts an action.
     """

@@ -28,7 +28,7 @@ class _Failure(NamedTuple):
 def hint(program: str, command: str, focusd: Focusd, status: int, channel: int | None) -> str:
     """One line that begins with `error:`; empty if there is nothing to add to the message of `status`.
 
-    `channel` is None for a command that is for both. The daemon may be asked for its status, for two seconds at most.
+    `channel` is None for a command that is for both. This may call the daemon for its status, for two seconds at most.
     """
     if status == NO_COMMUNICATION:
         return f'error: {focusd.unreachable}'

@@ -22,16 +22,16 @@ _TERM_WIDTH = 21
 
 def info(focusd: Focusd, json: bool = False) -> Outcome:
     with interruptible():
-        told = focusd.hub_info()
+        info = focusd.hub_info()
     if json:
         from json import dumps
-        return Outcome(0, dumps(told))
-    return Outcome(0, '\n\n'.join([_hub(told), *(_channel(n, channel_of(told, n)) for n in CHANNELS)]))
+        return Outcome(0, dumps(info))
+    return Outcome(0, '\n\n'.join([_hub(info), *(_channel(n, channel_of(info, n)) for n in CHANNELS)]))
 
 
-def channel_of(told: dict[str, Any], channel: int) -> dict[str, Any]:
+def channel_of(info: dict[str, Any], channel: int) -> dict[str, Any]:
     """The part of a hub_info that is about one channel."""
-    part = told.get(f'channel_{channel}')
+    part = info.get(f'channel_{channel}')
     return part if isinstance(part, dict) else {}
 
 
@@ -50,35 +50,35 @@ def words(value: object) -> str:
     return printable(str(value)) or _NOT_TOLD
 
 
-def _hub(told: dict[str, Any]) -> str:
-    wired, dhcp = told.get('wired_ip'), told.get('dhcp')
+def _hub(info: dict[str, Any]) -> str:
+    wired, dhcp = info.get('wired_ip'), info.get('dhcp')
     by = {True: ' (DHCP)', False: ' (fixed)'}[dhcp] if isinstance(dhcp, bool) else ''
-    rows = [('firmware', words(told.get('firmware'))),
-            ('asleep', _yes_or_no(told.get('sleeping'))),
+    rows = [('firmware', words(info.get('firmware'))),
+            ('asleep', _yes_or_no(info.get('sleeping'))),
             ('wired network', words(wired) + (by if wired else '')),
-            ('wireless network', _wireless(told))]
-    return _block('Hub', [*rows, ('focusd', words(told.get('software_version')))])
+            ('wireless network', _wireless(info))]
+    return _block('Hub', [*rows, ('focusd', words(info.get('software_version')))])
 
 
-def _wireless(told: dict[str, Any]) -> str:
-    attached, connected = told.get('wifi_attached'), told.get('wifi_connected')
+def _wireless(info: dict[str, Any]) -> str:
+    attached, connected = info.get('wifi_attached'), info.get('wifi_connected')
     if not isinstance(attached, bool):
         return _NOT_TOLD
     if not attached:
         return 'no module'
-    firmware, security = told.get('wifi_firmware'), told.get('wifi_security')
+    firmware, security = info.get('wifi_firmware'), info.get('wifi_security')
     module = f'module {words(firmware)}' if firmware else 'module'
-    if told.get('wifi_firmware_ok') is False:
+    if info.get('wifi_firmware_ok') is False:
         module += ', firmware not OK'
     if security:
         module += ', open' if security == 'A' else f', security {words(security)}'
     if connected is not True:
         return f'{module}, not connected'
-    return f'{words(told.get("wifi_ip"))} in {words(told.get("wifi_ssid"))} ({module})'
+    return f'{words(info.get("wifi_ip"))} in {words(info.get("wifi_ssid"))} ({module})'
 
 
-def _channel(number: int, told: dict[str, Any]) -> str:
-    settings = settings_of(told)
+def _channel(number: int, info: dict[str, Any]) -> str:
+    settings = settings_of(info)
 
     def setting(key: str, unit: str = '', form: Callable[[Any], str] = words) -> str:
         value = settings.get(key)
@@ -91,27 +91,27 @@ def _channel(number: int, told: dict[str, Any]) -> str:
         # A letter and its value stay on one line
         return '  '.join(f'{slot}\xa0{_signed(value)}' for slot, value in values)
 
-    celsius = told.get('temperature')
-    probe = words(told.get('probe'))
+    celsius = info.get('temperature')
+    probe = words(info.get('probe'))
     temperature = f', {celsius:.1f}°C' if isinstance(celsius, (int, float)) else ''
-    homed = 'has no home switch' if told.get('has_home_switch') is False else _yes_or_no(told.get('homed'))
-    limits = told.get('soft_step_limits')
+    homed = 'has no home switch' if info.get('has_home_switch') is False else _yes_or_no(info.get('homed'))
+    limits = info.get('soft_step_limits')
     low, high = limits if isinstance(limits, (list, tuple)) and len(limits) == 2 else (None, None)
-    max_counts, status = told.get('max_counts'), told.get('status')
-    accepted = _range(told.get('min_steps'), told.get('max_steps'))
+    max_counts, status = info.get('max_counts'), info.get('status')
+    accepted = _range(info.get('min_steps'), info.get('max_steps'))
     if isinstance(status, int) and status < FocuserStatus.Idle:
         accepted = 'none in this state'
     return _block(f'Channel {number}', [
         ('nickname', setting('nickname')),
-        ('state', _state(told)),
-        ('device type', _device(told)),
+        ('state', _state(info)),
+        ('device type', _device(info)),
         ('homed', homed),
         ('Max Pos', _NOT_TOLD if max_counts is None else f'{words(max_counts)} counts'),
         ('moves accepted', accepted),
         ('soft limits', _range(low, high)),
         ('temperature probe', probe + temperature),
-        ('hand controller', _plugged(told.get('hand_controller'))),
-        ('in/out remote', _plugged(told.get('remote'))),
+        ('hand controller', _plugged(info.get('hand_controller'))),
+        ('in/out remote', _plugged(info.get('remote'))),
         ('compensation', setting('temperature_compensation')),
         ('  at start', setting('compensation_at_start')),
         ('  mode', setting('compensation_mode')),
@@ -124,15 +124,15 @@ def _channel(number: int, told: dict[str, Any]) -> str:
     ])
 
 
-def _state(told: dict[str, Any]) -> str:
-    status = told.get('status')
+def _state(info: dict[str, Any]) -> str:
+    status = info.get('status')
     label = FocuserStatus.label(status if isinstance(status, int) else -1)
-    error = sentence(told.get('error'))
+    error = sentence(info.get('error'))
     return f'{label}: {error}' if error else label
 
 
-def _device(told: dict[str, Any]) -> str:
-    code, name = told.get('device_type'), told.get('device')
+def _device(info: dict[str, Any]) -> str:
+    code, name = info.get('device_type'), info.get('device')
     return words(code) if name is None else f'{words(code)}, {words(name)}'
 
 

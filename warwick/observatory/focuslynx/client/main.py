@@ -27,7 +27,7 @@ _HELP_OPTIONS = ('-h', '--help')
 def main(argv: list[str], program: str) -> int:
     """Run the command `argv` (without the name of the program), print its outcome, and return the exit code.
 
-    `program` is the name for the usage lines. Ctrl-C takes effect while the daemon is asked; at other times it waits.
+    `program` is the name for the usage lines. Ctrl-C takes effect during calls of the daemon; at other times it waits.
     Call it from the main thread. It raises nothing, except a KeyboardInterrupt that comes when all is printed.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands that move a focuser: they start a motion, show its progress, wait for its end, and stop it at Ctrl-C.
 
-Three threads call the daemon, each over a connection of its own: one waits for the move, one asks for the status again
+Three threads call the daemon, each over a connection of its own: one waits for the move, one gets the status again
 and again, and one stops the channel after Ctrl-C.
 """
 

@@ -34,7 +34,7 @@ def speaks_unicode(stream: Any) -> bool:
 
 
 def size(stream: Any) -> tuple[int, int]:
-    """Columns and rows of the terminal behind a stream; 80 and 24 if it does not tell."""
+    """Columns and rows of the terminal behind a stream; 80 and 24 if unknown."""
     try:
         columns, rows = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def in_foreground(stream: Any) -> bool:
 
 
 def print_to(stream: Any, text: str) -> bool:
-    """Print a text unless it is empty, and tell whether that worked. A reader that closed its pipe is no failure."""
+    """Print a text unless it is empty, and return whether that worked. A reader that closed its pipe is no failure."""
     try:
         if text and stream is not None:
             print(text, file=stream, flush=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`focus watch`: both channels, live, until Ctrl-C.
 
-A thread asks the daemon again and again, and the main thread shows the answers: on a terminal on the whole screen,
+A thread calls the daemon again and again, and the main thread shows the answers: on a terminal on the whole screen,
 elsewhere as a line for each change. The terminal gets its settings back, whatever ends the command.
 """
 
@@ -54,7 +54,7 @@ def watch(focusd: Focusd) -> Outcome:
 
 
 class _Watch:
-    """Asks the daemon, keeps what is known, and has it shown until a signal or a key ends it."""
+    """Calls the daemon, keeps what is known, and has it shown until a signal or a key ends it."""
 
     def __init__(self, focusd: Focusd) -> None:
         self.focusd = focusd
@@ -86,7 +86,7 @@ class _Watch:
         self._ended_by = number
 
     def resume(self) -> None:
-        """Go on after a suspension, in which the daemon was not asked."""
+        """Go on after a suspension, in which the daemon was not called."""
         self._answered_at = time.monotonic()
 
     @property

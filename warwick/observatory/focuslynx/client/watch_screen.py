@@ -21,7 +21,7 @@ _STYLES = {FocuserStatus.Disabled: _BOLD, FocuserStatus.Initializing: '\x1b[96m'
 _AXIS_WIDTH = 8              # of the numbers beside a chart
 _NARROWEST_CHART = 12
 _HIGHEST_CHART = 12
-_LEAST_SPAN_STEPS = 10       # of a chart; noise looks like an event in a smaller one
+_LEAST_SPAN_STEPS = 10       # of a chart; noise would be as large as an event in a smaller one
 _LEAST_SPAN_C = 0.4
 _NARROWEST_RANGE = 10
 

@@ -20,7 +20,7 @@ EXTRA_POLLS = 4
 """Polls that a move may spend beyond its regular rhythm."""
 
 SHORTEST_GAP_S = 0.02
-"""A status exchange takes 17 ms on the wire: asking sooner cannot tell more."""
+"""A status exchange takes 17 ms on the wire: a poll sooner can show no more."""
 
 FIRST_GAP_S = 0.025
 """Between the first polls of a move of which nothing is known; each gap is twice the one before."""
@@ -38,7 +38,7 @@ LONGEST_RAMP_S = 0.5
 """A focuser that takes longer than this to stop is not on a ramp: it runs slower than before."""
 
 SPREAD_LIMIT_S = 0.1
-"""If earlier moves over the same way leave the end uncertain by more than this, the speed may tell more."""
+"""If earlier moves over the same way leave the end uncertain by more than this, the speed may show more."""
 
 REMEMBERED_MOVES = 32
 
@@ -164,7 +164,7 @@ class Arrival:
         return self._expected_at if regular < self._expected_at <= regular + SHORTEST_GAP_S else regular
 
     def _estimate(self, now: float) -> float:
-        """When the focuser should arrive, or, if nothing tells, when another poll is worth while."""
+        """When the focuser should arrive, or, if nothing is known, when another poll is worth while."""
         if self._expected_at > now and (self._cruise is None or self._latest - self._expected_at <= SPREAD_LIMIT_S):
             return self._expected_at
         if self._cruise is None and now < self._latest < math.inf:

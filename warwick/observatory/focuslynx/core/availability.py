@@ -61,7 +61,7 @@ def is_silent(facts: Facts) -> bool:
 
 
 def hub_answers(facts: Facts, now: float) -> bool:
-    """Whether the hub answers for this channel, even if the position that it reports can not be believed."""
+    """Whether the hub answers for this channel, even if the position that it reports cannot be believed."""
     patience_s = 2 * (facts.limits.idle_loop_delay_s + facts.limits.serial_timeout_s)
     return facts.link_down is None and (not is_silent(facts) or now <= facts.state.config_at + patience_s)
 

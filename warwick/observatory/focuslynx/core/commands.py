@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that the core takes, how they can end, and what the core asks of the thread that runs it."""
+"""The commands that the core takes, how they can end, and what the thread that runs the core has to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Command:
-    """Something that a caller wants."""
+    """A request of a caller to the core."""
 
 
 class Connect(Command):
@@ -108,7 +108,7 @@ class Log(NamedTuple):
 
 
 class Resolve(NamedTuple):
-    """Tell the caller of a command its outcome."""
+    """Give the caller of a command its outcome."""
 
     pending: PendingCommand
     outcome: Outcome

@@ -124,7 +124,7 @@ class ChangeSetting(Operation):
         return self.key == 'temperature_compensation' and report.compensating and self._before.compensating
 
     def _compare(self, value: Value | None, at: float, now: float) -> None:
-        """Judge a value from a report that was asked for at `at`; a report from before the change proves nothing."""
+        """Judge a value from a report that was requested at `at`; a report from before the change proves nothing."""
         if self.phase not in (Phase.DOUBT, Phase.WATCH) or at < self._sent_at:
             return
         if value == self._value and self._setting.restarts:

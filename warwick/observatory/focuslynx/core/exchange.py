@@ -28,7 +28,7 @@ BUSY_S = 1.0
 
 
 class Exchange:
-    """A request of one source on its way, and what has come of the reply. Times are in seconds."""
+    """A request of one source on its way, and the reply as far as it has come. Times are in seconds."""
 
     def __init__(self, source: Source, request: Request, skip_stale: bool, now: float, timeout_s: float) -> None:
         self.source = source
@@ -37,7 +37,7 @@ class Exchange:
         self.sent_at = now
         self.timeout_s = timeout_s
         self.deadline = now + timeout_s
-        self.heard = False   # some bytes have come
+        self.reply_has_begun = False   # some bytes have come
 
     @property
     def settled_by_acknowledgement(self) -> bool:
@@ -62,7 +62,7 @@ class LateReplies:
         self._kinds[_kind(exchange.request)] = now + LATE_LIMIT_S
 
     def note_header(self, exchange: Exchange) -> None:
-        """A reply came: old firmware does not name the channel in it, so those of both channels look alike."""
+        """A reply came: old firmware does not name the channel in it, so those of both channels are alike."""
         if exchange.parser.unnumbered:
             self._unnumbered.add(type(exchange.request))
 
@@ -72,7 +72,7 @@ class LateReplies:
         return not self._unnumbered
 
     def add_unknown(self, now: float) -> None:
-        """Anything may come that was asked for before the port was opened."""
+        """Replies to any requests from before the port was opened may come."""
         self._kinds[None] = now + LATE_LIMIT_S
 
     def expire(self, now: float) -> None:
@@ -99,13 +99,13 @@ class LateReplies:
         """Whether the reply to this request, which was sent while late replies were possible, is certainly not late.
 
         Reports are requested only if that is so. HALTED does not name its channel, and one from before the port was
-        opened looks the same.
+        opened is the same.
         """
         if isinstance(request, Halt):
             return None not in self._kinds and not any(_kind(Halt(channel)) in self._kinds for channel in CHANNELS)
         return isinstance(request, (GetStatus, GetConfig))
 
-    def hear(self, data: bytes) -> None:
+    def note_unrequested(self, data: bytes) -> None:
         """Bytes came without a request: a report that is complete will not come again, nor will anything before it."""
         *lines, partial = (self._partial_line + data).split(b'\n')
         self._partial_line = partial[-MAX_LINE:]
@@ -121,11 +121,11 @@ class LateReplies:
                     del self._kinds[kind]
 
     def free_at(self) -> float:
-        """When the first of them can not come any more."""
+        """When the first of them cannot come any more."""
         return min(self._kinds.values(), default=-math.inf)
 
     def marker(self, wanted: Request) -> Request | None:
-        """The report to request in place of `wanted`: itself if it is safe, else the first that is; None if none is."""
+        """The report to request in place of `wanted`: itself if it is safe, else the first safe one, else None."""
         others = [kind(channel) for channel in sorted(CHANNELS, key=lambda n: n != wanted.channel)
                   for kind in (GetConfig, GetStatus)]
         reports = [wanted] if isinstance(wanted, (GetStatus, GetConfig)) else []

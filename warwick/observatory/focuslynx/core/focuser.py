@@ -60,7 +60,7 @@ class Focuser:
         self._arrived: StatusReport | None = None     # the last status, if it showed that a move of ours has arrived
         self._beyond_range: int | None = None         # the last position beyond Max Pos
         self._failure: str | None = None              # why the last command that has ended failed
-        self._logged_reason: str | None = None        # why it can not be used, as it was logged last
+        self._logged_reason: str | None = None        # why it cannot be used, as it was logged last
 
     # What others may know
 
@@ -299,7 +299,7 @@ class Focuser:
     def failed(self, request: Request, error: HubError, now: float, for_this: bool) -> None:
         """An exchange was refused, garbled, not answered, or interrupted.
 
-        A report of this channel that did not come counts as a failed poll, whoever requested it.
+        A report of this channel that did not come counts as a failed poll, whichever source requested it.
         """
         if for_this or (request.channel == self.channel and isinstance(request, (GetStatus, GetConfig))):
             self._note_failure(request, error, now)
@@ -334,16 +334,16 @@ class Focuser:
         if self._operation is not None:
             times.append(self._operation.deadline)
         if self._halt is not None:
-            times += [self._halt.halt_due, self._halt.tell_callers_at, self._halt.tell_operation_at]
+            times += [self._halt.halt_due, self._halt.answer_callers_at, self._halt.answer_operation_at]
         return min((when for when in times if when > now), default=math.inf)
 
     def tick(self, now: float) -> None:
         """Check the deadlines of commands and of unsupervised motion, and log whether the focuser can be used."""
         if self._operation is not None:
             self._operation.tick(now)
-        if self._halt is not None and now >= self._halt.tell_callers_at:
+        if self._halt is not None and now >= self._halt.answer_callers_at:
             self._halt_not_confirmed(self._halt)
-        elif self._halt is not None and now >= self._halt.tell_operation_at:
+        elif self._halt is not None and now >= self._halt.answer_operation_at:
             self._leave_operation_to_halt()
         if self._unsupervised.until <= now and self._halt is None:
             self._log('error', 'the motion caused by a changed setting did not end in time; halting')
@@ -391,16 +391,16 @@ class Focuser:
                                       else self._limits.idle_loop_delay_s)
         if self._halt is not None:
             if self._halt.learn_status(status, now):
-                state.rest()
+                state.adopt_position_as_target()
                 self._halted(self._halt, state.in_steps(status.counts), now)
             return
         if not explained and self._unsupervised.follows_restart:
-            state.rest()
+            state.adopt_position_as_target()
             self._unsupervised.seen(status, sent_at)
         elif not explained:
-            news = state.follow_others_motion()
-            if news is not None:
-                self._log('info' if state.hub_compensation.is_expected else 'warning', news)
+            message = state.follow_others_motion()
+            if message is not None:
+                self._log('info' if state.hub_compensation.is_expected else 'warning', message)
         if operation is not None and not (operation.phase is Phase.CHECK and self._needs_fresh_config):
             operation.learn_status(status, sent_at, now)
 
@@ -408,7 +408,7 @@ class Focuser:
                          now: float) -> None:
         """A position beyond Max Pos: neither is believed any more, and the settings are read again.
 
-        The report still tells whether the motor runs: for a halt, and, when it comes twice, for a change of the setting
+        The report still shows whether the motor runs: for a halt, and, when it comes twice, for a change of the setting
         that makes both agree.
         """
         error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
@@ -444,13 +444,13 @@ class Focuser:
                 self._log('info', f'halted at {where}')
             operation.abort(f'stopped at {where}', level='warning', final=True)
             self._release()
-        elif callers or halt.callers_told:
+        elif callers or halt.callers_answered:
             self._log('info', f'stopped at {where}')
         for caller in callers:
             self._effects.resolve(caller, Outcome.DONE)
 
     def _halt_not_confirmed(self, halt: MotorHalt) -> None:
-        """The callers can not wait any longer for the motor to be at rest: tell them, and go on halting."""
+        """The callers cannot wait any longer for the motor to be at rest: end their wait, and go on halting."""
         callers = halt.stop_waiting()
         if callers or self.motor_may_run:
             self._log('error', f'the hub did not confirm the halt: {self._polling.error or "the motor still runs"}')
@@ -461,7 +461,7 @@ class Focuser:
             self._halt = None   # a channel that has never answered: there may be none
 
     def _leave_operation_to_halt(self) -> None:
-        """Tell the caller of a motion that it has failed, even if others ask for a stop again; the halt goes on."""
+        """Give the caller of a motion its outcome, even if others request a stop again; the halt goes on."""
         operation = self._operation
         if isinstance(operation, Motion) and operation.went_out:
             operation.abort('failed: the halt was not confirmed, and the motor may still run', level='warning',
@@ -486,7 +486,7 @@ class Focuser:
                 self._polling.read_now()   # the hub may have changed it all the same
             self._release()
             if state.status is not None and not state.moving:
-                state.rest()
+                state.adopt_position_as_target()
 
     def _release(self) -> None:
         """The operation has ended."""
@@ -494,7 +494,7 @@ class Focuser:
         self._failure, self._operation = self._operation.failure, None
 
     def _log_reason(self, now: float) -> None:
-        """Log why the focuser can not be used when that begins, and when it ends."""
+        """Log why the focuser cannot be used when that begins, and when it ends."""
         status, reason = availability.judge(self._facts, now)
         if self._link_down is not None or status == FocuserStatus.Initializing or reason == self._logged_reason:
             return

@@ -81,8 +81,8 @@ class FocuserState:
         """The settings by which the hub moves the focuser by itself although it may not."""
         return () if self.config is None or self._limits.allow_hub_compensation else self.config.self_moving_settings
 
-    def learn_config(self, config: ConfigReport, asked_at: float, now: float) -> ConfigReport | None:
-        """Take settings that were asked for at `asked_at`.
+    def learn_config(self, config: ConfigReport, requested_at: float, now: float) -> ConfigReport | None:
+        """Take settings that were requested at `requested_at`.
 
         Returns None if they are not believed yet, else the settings before; the first ones count as their own.
         """
@@ -91,12 +91,12 @@ class FocuserState:
             return None
         before, self.config, self._surprising_config = self.config, config, None
         self.config_at = now
-        self.hub_compensation.read(config.compensating, asked_at)
+        self.hub_compensation.read(config.compensating, requested_at)
         self.scale = StepScale(min(config.max_counts, MAX_COUNTS), self._limits.soft_step_limits, *_overshoots(config))
         return before or config
 
     def learn_status(self, status: StatusReport, sent_at: float, may_have_moved: bool) -> bool:
-        """Take a status that was asked for at `sent_at`; returns whether it is believed.
+        """Take a status that was requested at `sent_at`; returns whether it is believed.
 
         `may_have_moved`: something happens that explains any position.
         """
@@ -138,13 +138,13 @@ class FocuserState:
             return None
         if self.hub_compensation.is_expected:
             began_at = self._compensated_from if self.others_motion else self.target_counts
-            self.rest()
+            self.adopt_position_as_target()
             return f'compensated by the hub, from {self.in_steps(began_at)} to {self.in_steps(status.counts)}'
         began = '' if self.others_motion else f'from {self.in_steps(self.target_counts)} '
-        self.rest()
+        self.adopt_position_as_target()
         return f'was moved by hand or by another program, {began}to {self.in_steps(status.counts)}'
 
-    def rest(self) -> None:
+    def adopt_position_as_target(self) -> None:
         """Make the present position the target."""
         assert self.status is not None
         self.others_motion = False
@@ -190,10 +190,10 @@ class HubCompensation:
         if self._halted:
             self._halted = None
 
-    def read(self, shown: bool, asked_at: float) -> None:
-        """Take TComp ON from settings that were asked for at `asked_at`."""
+    def read(self, shown: bool, requested_at: float) -> None:
+        """Take TComp ON from settings that were requested at `requested_at`."""
         self._shown = shown
-        if asked_at < self._halted_at:
+        if requested_at < self._halted_at:
             return
         if not shown:
             self._halted = False

@@ -14,11 +14,11 @@ CALLER_LIMIT_S = 3.5
 """How long a caller waits for a motor to be at rest after a halt. Its client gives up after 5 s."""
 
 RESEND_AFTER_HALTED_S = 0.5
-"""A motor that still runs so long after the hub answered HALTED is told once more."""
+"""A motor that still runs so long after the hub answered HALTED gets another HALT."""
 
 RESEND_S = 0.05
 SLOW_RESEND_S = 1.0
-"""Pause before a HALT without an answer is repeated: while callers wait, and after they have been told."""
+"""Pause before a HALT without an answer is repeated: while callers wait, and after they have got an answer."""
 
 FIRST_POLL_GAP_S = 0.02
 LONGEST_POLL_GAP_S = 0.5
@@ -28,8 +28,8 @@ LONGEST_POLL_GAP_S = 0.5
 class MotorHalt:
     """HALT, until a status shows the motor at rest. It goes before everything else that the focuser may need.
 
-    Callers are told after CALLER_LIMIT_S at the latest. The halt itself continues after that: a motor that does not
-    stop is never left alone.
+    Callers get their outcome after CALLER_LIMIT_S at the latest. The halt itself continues after that: a motor that
+    does not stop is never left alone.
     """
 
     def __init__(self, channel: int, now: float) -> None:
@@ -40,17 +40,17 @@ class MotorHalt:
         self._resend_at = math.inf
         self._accepted = False                  # the hub has answered the latest HALT with HALTED
         self._unsent = True                     # no HALT has gone out yet for the latest caller
-        self._rests_since: float | None = None
+        self._at_rest_since: float | None = None
         self._callers: list[PendingCommand] = []
-        self.callers_told = False               # callers could not wait any longer; HALT is repeated slowly
-        self.tell_callers_at = now + CALLER_LIMIT_S
-        self.tell_operation_at = now + CALLER_LIMIT_S   # when the caller of the operation itself is told, too
+        self.callers_answered = False               # callers could not wait any longer; HALT is repeated slowly
+        self.answer_callers_at = now + CALLER_LIMIT_S
+        self.answer_operation_at = now + CALLER_LIMIT_S   # when the caller of the operation gets its outcome, too
 
     def join(self, caller: PendingCommand, now: float) -> None:
         """Another caller wants the same: HALT goes out again for it."""
         if not self._callers:
-            self.tell_callers_at = now + CALLER_LIMIT_S
-        self.callers_told = False
+            self.answer_callers_at = now + CALLER_LIMIT_S
+        self.callers_answered = False
         self._callers.append(caller)
         self._accepted = False
         self.halt_due = now
@@ -63,7 +63,7 @@ class MotorHalt:
             return NextRequest(self.halt_due, Halt(self._channel),
                                Priority.FIRST_HALT if self._unsent else Priority.HALT)
         return NextRequest(self._poll_due, GetStatus(self._channel),
-                           Priority.POLL if self.callers_told else Priority.AFTER_HALT)
+                           Priority.POLL if self.callers_answered else Priority.AFTER_HALT)
 
     def sent(self, request: Request) -> None:
         """A request has gone out."""
@@ -79,20 +79,20 @@ class MotorHalt:
             self._poll_due = now
 
     def learn_status(self, status: StatusReport, now: float) -> bool:
-        """Take a status that was asked for after the latest HALT; returns whether the motor is at rest for certain.
+        """Take a status that was requested after the latest HALT; returns whether the motor is at rest for certain.
 
-        Without HALTED that takes START_LIMIT_S: a motor that was told to move may be about to begin.
+        Without HALTED that takes START_LIMIT_S: a motor that was sent a move may be about to begin.
         """
         if status.moving:
-            self._rests_since = None
+            self._at_rest_since = None
             if now >= self._resend_at:
                 self.halt_due = now
             self._poll_due = now + self._poll_gap_s
             self._poll_gap_s = min(self._poll_gap_s * 2, LONGEST_POLL_GAP_S)
             return False
-        if self._rests_since is None:
-            self._rests_since = now
-        if self._accepted or now - self._rests_since >= START_LIMIT_S:
+        if self._at_rest_since is None:
+            self._at_rest_since = now
+        if self._accepted or now - self._at_rest_since >= START_LIMIT_S:
             return not self._unsent
         self._poll_due = math.inf
         return False
@@ -101,7 +101,7 @@ class MotorHalt:
         """HALT, or the poll after it, had no proper answer: poll, and send HALT again."""
         if self._unsent:
             return
-        resend_at = now + (SLOW_RESEND_S if self.callers_told else RESEND_S)
+        resend_at = now + (SLOW_RESEND_S if self.callers_answered else RESEND_S)
         if isinstance(request, Halt):
             self._accepted = False
             self._poll_due = now
@@ -116,7 +116,7 @@ class MotorHalt:
         return callers
 
     def stop_waiting(self) -> list[PendingCommand]:
-        """The callers can not wait any longer; returns them. HALT is still sent, at a slower pace."""
-        self.callers_told = True
-        self.tell_callers_at = math.inf
+        """The callers cannot wait any longer; returns them. HALT is still sent, at a slower pace."""
+        self.callers_answered = True
+        self.answer_callers_at = math.inf
         return self.take_callers()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Homing: the focuser finds its home switch, then returns to where it was. Pure: replies and the time are given to it.
 
-Only types with a home switch can home (docs/protocol.md, 7.3). IsHoming tells that the search is on, IsHomed whether
+Only types with a home switch can home (docs/protocol.md, 7.3). IsHoming shows that the search is on, IsHomed whether
 the switch was found. The hub sets the counter to Max Pos first, and counts down to 0.
 """
 

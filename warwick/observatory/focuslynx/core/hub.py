@@ -37,7 +37,7 @@ REOPEN_S = 1.0
 """Pause between two attempts to open the port."""
 
 CONNECT_LIMIT_S = 4.0
-"""When a caller of connect is told at the latest. Its client gives up after 5 s."""
+"""When a caller of connect gets its outcome at the latest. Its client gives up after 5 s."""
 
 SECOND_CHANNEL_LIMIT_S = 1.5
 """How long connect waits for the second channel when the first is usable."""
@@ -49,7 +49,7 @@ SECURE_LIMIT_S = 2.0
 class LinkState(Enum):
     """The state of the link to the hub."""
 
-    OFFLINE = 'no connection is wanted'
+    OFFLINE = 'no connection is requested'
     OPENING = 'the port is being opened'
     WAITING = 'the next attempt to open the port is due later'
     OPEN = 'the port is open'
@@ -59,7 +59,7 @@ class LinkState(Enum):
 class Hub:
     """The conversation with one hub.
 
-    Its owner calls `submit`, `received`, `opened`, `not_opened` and `lost` as things happen, calls `advance` after each
+    Its owner calls `submit`, `received`, `opened`, `not_opened` and `lost` when they happen, calls `advance` after each
     of them and at `next_time`, and carries out the effects that `take_effects` returns, in their order.
     """
 
@@ -265,7 +265,7 @@ class Hub:
         self._connecting = []
 
     def _judge_connect(self, now: float) -> None:
-        """Tell the callers of connect as soon as the outcome is certain."""
+        """Give the callers of connect their outcome as soon as it is certain."""
         for began, pending in list(self._connecting):
             outcome = self._outcome_of_connect(began, now)
             if outcome is None:

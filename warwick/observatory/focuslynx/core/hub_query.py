@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What only `hub_info` asks for: the reports that polling does not read, each requested once. Pure.
+"""What only `hub_info` needs: the reports that polling does not read, each requested once. Pure.
 
-It is the source of the lowest priority: it asks only when no focuser needs the link.
+It is the source of the lowest priority: its requests go out only when no focuser needs the link.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from .reports import GetCompensation, GetConfig, GetHubInfo, HubInfo
 from .requests import HubError, Interrupted, NextRequest, Priority, Refused, Reply, Request, never
 
 QUERY_LIMIT_S = 3.0
-"""When the callers are told at the latest."""
+"""When the callers get their outcome at the latest."""
 
 FRESH_S = 1.0
-"""Answers that are younger than this are not read again: anybody may ask, and the link is for the motors."""
+"""Answers that are younger than this are not read again: any client may query, and the link is for the motors."""
 
 QUERY_TRIES = 2
 """How often each request is sent at most."""
@@ -45,7 +45,7 @@ class HubQuery:
         return 0
 
     def join(self, caller: PendingCommand, answering: tuple[int, ...], now: float) -> None:
-        """A caller wants to know. `answering` are the channels that answer at all; a ThirdLynx has only one."""
+        """Add a caller. `answering` are the channels that answer at all; a ThirdLynx has only one."""
         if now - self._done_at < FRESH_S:
             self._effects.resolve(caller, Outcome.DONE)
             return
@@ -65,7 +65,7 @@ class HubQuery:
         """Nothing follows from that."""
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
-        """A report came, whoever asked for it."""
+        """A report came, whichever source requested it."""
         if isinstance(reply, HubInfo):
             self.hub = reply
         if self._requests and request == self._requests[0]:
@@ -86,7 +86,7 @@ class HubQuery:
         """Nothing follows from that."""
 
     def deadline(self, now: float) -> float:
-        """When the callers are told at the latest."""
+        """When the callers get their outcome at the latest."""
         return self._ends_at
 
     def tick(self, now: float) -> None:
@@ -101,7 +101,7 @@ class HubQuery:
         self.end(Outcome.FAILED)
 
     def end(self, outcome: Outcome) -> None:
-        """Tell the callers."""
+        """Give the callers their outcome."""
         for caller in self._callers:
             self._effects.resolve(caller, outcome)
         self._callers, self._requests, self._ends_at = [], [], math.inf

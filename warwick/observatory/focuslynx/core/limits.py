@@ -24,7 +24,7 @@ class Limits:
     allow_hub_compensation: bool = False
 
     def sees_focuser(self, probe_present: bool) -> bool:
-        """Whether a focuser is plugged in, as far as its temperature probe tells."""
+        """Whether a focuser is plugged in, as far as its temperature probe shows."""
         return probe_present or not self.temperature_probe_required
 
     @property

@@ -25,7 +25,7 @@ START_LIMIT_S = 2.5
 """How long a motor may take to begin after the hub accepted the request. Up to 2 s are seen on real hubs."""
 
 STANDSTILL_S = 0.3
-"""A focuser that rests away from its target is polled again after this long, before that is believed."""
+"""A focuser at rest away from its target is polled again after this long, before that is believed."""
 
 MAX_TRIES = 2
 """How often a request that changes something is sent at most; the second time only if the first had no effect."""
@@ -41,7 +41,7 @@ class Phase(Enum):
     SEND = 'the request has to go out'
     DOUBT = 'the request went out, but its answer is missing: a report decides'
     WATCH = 'the hub has accepted the request'
-    HALTING = 'it has failed, and the motor is halted before the caller is told'
+    HALTING = 'it has failed, and the motor is halted before the caller gets the outcome'
     ENDED = 'it is over'
 
 
@@ -49,8 +49,8 @@ class Situation(NamedTuple):
     """What a focuser and its hub are doing when a command comes."""
 
     usable: bool           # the focuser can be commanded
-    answers: bool          # the hub answers for this channel, even if the focuser can not be used
-    only_unhomed: bool     # it can not be used for the only reason that it has to be homed
+    answers: bool          # the hub answers for this channel, even if the focuser cannot be used
+    only_unhomed: bool     # it cannot be used for the only reason that it has to be homed
     moving: bool           # moved by hand, by another program, or by the hub itself
     busy: str | None       # a sentence about what we are doing with the focuser; None for nothing
     halting: bool          # a HALT has not been confirmed yet
@@ -67,7 +67,7 @@ class Preconditions(NamedTuple):
 
 
 class Operation:
-    """An operation on one focuser, for a caller who waits. `deadline` is when `tick` has something to do."""
+    """An operation on one focuser, for a caller that waits. `deadline` is when `tick` has something to do."""
 
     title: ClassVar[str] = ''   # of its kind, in the reason of a refusal
     name = ''                   # in log lines and reasons
@@ -91,13 +91,13 @@ class Operation:
         self._tries = 0
         self._error: HubError | None = None
         self.began_at = now
-        self.went_out = False   # the request is on the wire: only a report can tell whether it took effect
+        self.went_out = False   # the request is on the wire: only a report can show whether it took effect
         self.phase = Phase.CHECK
         self.outcome: Outcome | None = None
         self.failure: str | None = None   # why it failed, in words
         self.deadline = now + min(limit_s, begin_limit_s)
 
-    # What each operation says for itself
+    # What differs between operations
 
     def request(self) -> Request:
         """The request that makes it happen."""
@@ -111,7 +111,7 @@ class Operation:
         raise NotImplementedError
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
-        """Judge a status that was asked for at `at`, after the hub accepted the request."""
+        """Judge a status that was requested at `at`, after the hub accepted the request."""
         raise NotImplementedError
 
     def _may_repeat(self) -> bool:
@@ -119,7 +119,7 @@ class Operation:
         return self._tries < MAX_TRIES
 
     def learn_settings(self, report: ConfigReport | CompensationReport, at: float, now: float) -> None:
-        """Take settings of the channel that are believed and were asked for at `at`."""
+        """Take settings of the channel that are believed and were requested at `at`."""
 
     # What happens to it
 
@@ -140,7 +140,7 @@ class Operation:
         self._watch(now)
 
     def learn_status(self, status: StatusReport, at: float, now: float) -> None:
-        """Take a status that was asked for at `at`."""
+        """Take a status that was requested at `at`."""
         if self.phase is Phase.CHECK:
             self._check(status, now)
         elif self.phase is Phase.DOUBT:
@@ -156,7 +156,7 @@ class Operation:
 
     def exchange_failed(self, request: Request, error: HubError, now: float) -> None:
         """An exchange of this channel failed: it was refused, garbled or not answered."""
-        if not isinstance(self._error, Refused):   # the first refusal tells most
+        if not isinstance(self._error, Refused):   # the first refusal explains most
             self._error = error
         if self.phase is Phase.SEND and request == self.request():
             self.phase = Phase.DOUBT
@@ -183,7 +183,7 @@ class Operation:
         """End without success.
 
         A motor that our request may have set in motion is halted first, unless this is `final`: a report shows that
-        it is at rest, or it can not be reached. Then the operation is in Phase.HALTING, until it is aborted again.
+        it is at rest, or it cannot be reached. Then the operation is in Phase.HALTING, until it is aborted again.
         """
         must_halt = self.moves_motor and self.went_out and not final
         if self.phase not in (Phase.HALTING, Phase.ENDED):
@@ -239,7 +239,7 @@ class Motion(Operation):
         self._begin_limit_s = max(BEGIN_LIMIT_S, BEGIN_REPLIES * limits.serial_timeout_s)
         super().__init__(pending, channel, effects, limits, now, limit_s, self._begin_limit_s)
         self._begun = False
-        self._rests_since: tuple[float, int] | None = None   # time and counts of the first status at rest
+        self._at_rest_since: tuple[float, int] | None = None   # time and counts of the first status at rest
 
     @property
     def target_counts(self) -> int:
@@ -270,7 +270,7 @@ class Motion(Operation):
         has_begun = self._has_begun(status)
         self._begun = self._begun or has_begun
         if status.moving or not self._begun:
-            self._rests_since = None
+            self._at_rest_since = None
             self._plan_poll(status, at)
             if not self._begun and at - self._sent_at > START_LIMIT_S:
                 self._not_begun()
@@ -279,7 +279,7 @@ class Motion(Operation):
 
     def _is_at_rest(self, status: StatusReport, at: float) -> bool:
         """Whether the focuser has been at rest at one place for STANDSTILL_S; plans another poll if not."""
-        if self._rests_since is None or self._rests_since[1] != status.counts:
-            self._rests_since = at, status.counts
-        self._due = self._rests_since[0] + STANDSTILL_S
+        if self._at_rest_since is None or self._at_rest_since[1] != status.counts:
+            self._at_rest_since = at, status.counts
+        self._due = self._at_rest_since[0] + STANDSTILL_S
         return at >= self._due

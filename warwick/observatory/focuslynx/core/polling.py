@@ -15,7 +15,7 @@ CONFIG_EARLY_S = 1.0
 """Settings that are due so soon after a status are read together with it."""
 
 SILENT_AFTER = 2
-"""Polls in a row that fail before a channel counts as silent: a single lost or garbled reply is no alarm."""
+"""Polls in a row that fail before a channel counts as silent: a single lost or garbled reply raises no alarm."""
 
 FREE_RETRIES = 3
 """Failed exchanges in a row after which a silent channel is polled at its ordinary pace. Before, they are repeated at
@@ -75,7 +75,7 @@ class Polling:
         self._interrupted = 0       # those of them that were interrupted, and may yet be answered
 
     def config_received(self, sent_at: float, now: float, again_soon: bool) -> None:
-        """Settings came and are believed. A slow hub is asked for them less often."""
+        """Settings came and are believed. They are requested less often from a slow hub."""
         self._config_sent_at = sent_at
         self._config_failures = 0
         self.config_due = now + (0.0 if again_soon else max(CONFIG_PACE_S, 10 * (now - sent_at)))
@@ -108,7 +108,7 @@ class Polling:
         self._interrupted = 0
 
     def next_request(self) -> NextRequest:
-        """The next poll. After a failed one it asks for the status, which proves that the channel answers."""
+        """The next poll. After a failed one it is for the status, which proves that the channel answers."""
         in_order = not self.failures and not self.config_must_be_repeated
         status = NextRequest(self.status_due, self._status, can_wait=in_order)
         config_first = self.config_due == -math.inf and not self._config_failures

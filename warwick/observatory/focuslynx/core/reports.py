@@ -78,7 +78,7 @@ class HubInfo(NamedTuple):
 
 
 class GetStatus(Request):
-    """Ask where the focuser is; the hub answers with the block `STATUSx`."""
+    """Request where the focuser is; the hub answers with the block `STATUSx`."""
 
     header: ClassVar[str] = 'STATUS'
 
@@ -103,7 +103,7 @@ class GetStatus(Request):
 
 
 class GetConfig(Request):
-    """Ask for the channel's settings; the hub answers with the block `CONFIGx`."""
+    """Request the channel's settings; the hub answers with the block `CONFIGx`."""
 
     header: ClassVar[str] = 'CONFIG'
 
@@ -127,7 +127,7 @@ class GetConfig(Request):
 
 
 class GetCompensation(Request):
-    """Ask for intercepts and step size; the hub answers with the block `TEMP COMPx`, older firmware with an error."""
+    """Request intercepts and step size; the hub answers with the block `TEMP COMPx`, older firmware with an error."""
 
     header: ClassVar[str] = 'TEMP COMP'
 
@@ -141,7 +141,7 @@ class GetCompensation(Request):
 
 
 class GetHubInfo(Request):
-    """Ask for the hub itself; it answers with the block `HUB INFO`. The channel has no meaning."""
+    """Request the report about the hub itself; it answers with the block `HUB INFO`. The channel has no meaning."""
 
     header: ClassVar[str] = 'HUB INFO'
 

@@ -149,7 +149,7 @@ class SetSetting(Request):
     """Change a setting; the hub answers `SET`. The next report shows the value that the hub has taken."""
 
     setter: str             # command word and argument, such as SCBE1 (docs/protocol.md, 5.1 and 5.2)
-    of_hub: bool = False    # a setting of the whole hub; `channel` is then the one that it was asked for
+    of_hub: bool = False    # a setting of the whole hub; `channel` is then that of the command
     restarts: bool = False  # the channel restarts, and perhaps the whole hub (docs/protocol.md, 8.3)
 
     words: ClassVar[tuple[str, ...]] = ('SET',)
@@ -172,7 +172,7 @@ class Priority(IntEnum):
     AFTER_HALT = 2    # a poll that shows whether the motor has stopped
     CHANGE = 3        # sets something in motion, or changes something
     POLL = 4
-    QUERY = 5         # asked for information alone
+    QUERY = 5         # only gets information
 
 
 class NextRequest(NamedTuple):

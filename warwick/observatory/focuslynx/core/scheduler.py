@@ -72,7 +72,7 @@ class Scheduler:
         self._exchange: Exchange | None = None
         self._unanswered = 0             # exchanges in a row without an answer, of any source
         self.last_error: HubError | None = None
-        self._heard_at = -math.inf
+        self._bytes_came_at = -math.inf
         self._late = LateReplies()
         self._quiet_until = self._quiet_limit = -math.inf
         self._slowest_reply_s: float | None = None
@@ -86,7 +86,7 @@ class Scheduler:
         """The port is open: replies to earlier requests may come."""
         self._late.add_unknown(now)
         self._unanswered = 0
-        self._heard_at = now
+        self._bytes_came_at = now
 
     def closed(self) -> None:
         """The port is closed, or lost."""
@@ -95,7 +95,7 @@ class Scheduler:
     def is_lost(self, now: float) -> bool:
         """Whether the hub has been silent for so long that the port has to be opened again."""
         return (self._exchange is None and self._unanswered >= LOST_AFTER_FAILURES
-                and now - self._heard_at >= LOST_AFTER_FAILURES * self._limits.serial_timeout_s
+                and now - self._bytes_came_at >= LOST_AFTER_FAILURES * self._limits.serial_timeout_s
                 and not any(source.expects_silence or source.next_request(now).priority is Priority.FIRST_HALT
                             for source in self._sources))
 
@@ -116,13 +116,13 @@ class Scheduler:
         """Bytes came. Bytes without a request are dropped."""
         exchange = self._exchange
         self._late.put_off(now)
-        self._late.hear(data)
+        self._late.note_unrequested(data)
         if exchange is None:
             if now < self._quiet_until:
                 self._quiet_until = min(now + QUIET_S, self._quiet_limit)
             return
-        exchange.heard = True
-        self._heard_at = now
+        exchange.reply_has_begun = True
+        self._bytes_came_at = now
         was_acknowledged = exchange.parser.acknowledged
         try:
             reply = exchange.parser.feed(data)
@@ -175,7 +175,7 @@ class Scheduler:
                 if not self._gives_way(each, [other for _, other in waiting], now)]
 
     def _free_at(self, request: Request) -> float:
-        """From when on a request may go out, after everything that was heard before."""
+        """From when on a request may go out, after all bytes that came before."""
         if isinstance(request, Halt):
             return -math.inf
         if self._late and self._late.marker(request) is None:
@@ -214,8 +214,8 @@ class Scheduler:
 
         Nor on firmware that does not name the channel in reports: a late reply there leaves no safe request.
         """
-        if (self._slowest_reply_s is None or exchange.heard or not isinstance(exchange.request, _REPORT_REQUESTS)
-                or not self._late.channels_are_named):
+        if (self._slowest_reply_s is None or exchange.reply_has_begun or not self._late.channels_are_named
+                or not isinstance(exchange.request, _REPORT_REQUESTS)):
             return math.inf
         return exchange.sent_at + max(SHORTEST_OVERDUE_S, OVERDUE_FACTOR * self._slowest_reply_s)
 
@@ -249,7 +249,7 @@ class Scheduler:
         if isinstance(exchange.request, GetStatus):
             self._on_status(now)
             self._unanswered = 0
-            self._heard_at = now
+            self._bytes_came_at = now
         for source in self._sources:
             source.answered(exchange.request, reply, exchange.sent_at, now)
 

@@ -15,7 +15,7 @@ class Reports(NamedTuple):
 
     config: ConfigReport
     status: StatusReport
-    compensation: CompensationReport | None   # None if it was not asked for, or the firmware does not have it
+    compensation: CompensationReport | None   # None if it was not requested, or the firmware does not have it
 
 
 class FocuserSnapshot(NamedTuple):

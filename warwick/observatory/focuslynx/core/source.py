@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the scheduler knows of those who have requests for the hub: the two focusers, and the query of the hub."""
+"""What the scheduler knows of the objects that have requests for the hub: two focusers and the query of the hub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .requests import HubError, NextRequest, Reply, Request
 
 
 class Source(Protocol):
-    """One who has requests for the hub. Times are in seconds."""
+    """An object that has requests for the hub. Times are in seconds."""
 
     @property
     def expects_silence(self) -> bool:
@@ -26,7 +26,7 @@ class Source(Protocol):
         """A request has gone out for it: its own, or a report that has to come first."""
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
-        """A reply came, to a request of any source: reports concern everybody. It went out at `sent_at`."""
+        """A reply came, to a request of any source: a report can concern all sources. It went out at `sent_at`."""
 
     def failed(self, request: Request, error: HubError, now: float, for_this: bool) -> None:
         """An exchange of any source was refused, garbled, not answered, or interrupted; `for_this`: one of its own."""

@@ -35,7 +35,7 @@ class UnsupervisedMotion:
         return self.is_possible and not self.is_lost_motion
 
     def supervision_lost(self, now: float) -> None:
-        """A motion of ours, or what a restart has set in motion, can not be followed any more."""
+        """A motion of ours, or what a restart has set in motion, cannot be followed any more."""
         self.is_lost_motion = True
         self.since, self.until = now, now
 
@@ -44,10 +44,10 @@ class UnsupervisedMotion:
         if not self.is_lost_motion:
             self.since, self.until = now, now + RESTART_SETTLES_S + home_timeout_s
 
-    def seen(self, status: StatusReport, asked_at: float) -> None:
-        """A status that was asked for at `asked_at` shows whether a restart has settled."""
+    def seen(self, status: StatusReport, requested_at: float) -> None:
+        """A status that was requested at `requested_at` shows whether a restart has settled."""
         if self.follows_restart and not status.moving and self.since is not None \
-                and asked_at >= self.since + RESTART_SETTLES_S:
+                and requested_at >= self.since + RESTART_SETTLES_S:
             self.end()
 
     def end(self) -> None:

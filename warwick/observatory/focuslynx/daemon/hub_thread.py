@@ -42,7 +42,7 @@ LONGEST_WAIT_S = 1.0
 """The thread does what is due at least this often, so an old `progress_at` means that it hangs."""
 
 NO_DESCRIPTOR_POLL_S = 0.005
-"""How often a port without a file descriptor is asked for bytes."""
+"""How often a port without a file descriptor is read."""
 
 GATHER_S = 0.012
 """How long the bytes of a reply may gather when no caller waits for it."""
@@ -172,7 +172,7 @@ class HubThread:
             self._wait(min(LONGEST_WAIT_S, max(0.0, self._hub.next_time(now) - time.monotonic())))
 
     def _carry_out(self) -> list[Resolve]:
-        """Carry out the effects of the hub; returns the outcomes, to be told once the new state is published."""
+        """Carry out the effects of the hub; returns the outcomes, for the callers once the new state is published."""
         outcomes = []
         effects = self._hub.take_effects()
         while effects:
@@ -316,7 +316,7 @@ def _tell(future: Future[Outcome], outcome: Outcome) -> None:
     try:
         future.set_result(outcome)
     except InvalidStateError:
-        pass   # the thread ended while the command was being handed over, and both sides have told the caller
+        pass   # the thread ended while the command was being handed over, and both sides have set the outcome
 
 
 def _close(port: Any) -> None:

@@ -2,7 +2,7 @@
 """focusd: read the command line; then serve until a signal, or check a configuration, or print help or the version.
 
 What needs Pyro4, pyserial or the observatory's package common is imported by the functions that use it, so that
-`--help` and `--version` work without them, and so that the user is told what to install.
+`--help` and `--version` work without them, and so that an error can say what to install.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line `arguments`, the program's name first, asks for; returns the exit code."""
+    """Carry out the command line `arguments`, the program's name first; returns the exit code."""
     program = os.path.basename(arguments[0])
     parser = make_parser(program)
     options = parser.parse_args(arguments[1:])
@@ -239,7 +239,7 @@ def _serve(config: Config) -> int:
             if ready:
                 watchdog.report(in_words(hub.snapshot().channels))
             watchdog.feed()
-        manager.tell({'STOPPING': '1', 'STATUS': 'ending: moving focusers are halted first'})
+        manager.notify({'STOPPING': '1', 'STATUS': 'ending: moving focusers are halted first'})
     end.wait()
     hub.close(FINAL_HALT_LIMIT_S)
     server.close(CALLS_LIMIT_S)

@@ -30,7 +30,7 @@ SERIALIZER = Pyro4.util.get_serializer('serpent')
 
 
 class Refused(Exception):
-    """A client asked for something that it does not get; the text is one line, for the client and for the log."""
+    """A request of a client is refused; the text is one line, for the client and for the log."""
 
 
 class Connection:

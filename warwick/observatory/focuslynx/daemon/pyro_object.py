@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Pyro object: who may, with which arguments, and the outcome as a number.
+"""The Pyro object: who may call what with which arguments, and the outcome as a number.
 
 Every method returns plain JSON types and raises nothing, whatever it is called with. Commands are checked in the
 order permission, channel, arguments, another command; availability and limits are for the core to judge.
@@ -185,9 +185,9 @@ class FocuserDaemon:
 
     @Pyro4.expose
     def hub_info(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
-        """All that the hub tells of itself and its channels, as a dictionary of JSON types.
+        """All that the hub reports about itself and its channels, as a dictionary of JSON types.
 
-        What polling does not read is asked for; that can take some seconds. What is not known is None.
+        What polling does not read is requested; that can take some seconds. What is not known is None.
         """
         try:
             self._hub.submit(QueryHub()).result(CALL_LIMIT_S)
@@ -243,8 +243,8 @@ class FocuserDaemon:
     def _exclusively(self, channels: list[int], command: Command, limit_s: float) -> int:
         """Run a command that shares its channels with no other.
 
-        The channels are free again when the command has ended, not when its caller has been reports: a caller that was
-        reports about a stop can move at once.
+        The channels are free again when the command has ended, not when its caller has got the outcome: after a stop,
+        a caller can move at once.
         """
         with ExitStack() as locks:
             for n in channels:

@@ -148,7 +148,7 @@ class Server:
             connection.close()
 
     def _greet(self, connection: Connection, connections: ConnectionLimit) -> None:
-        """The handshake of Pyro4. Raises Refused, after telling the client, if the client cannot be served."""
+        """The handshake of Pyro4. Raises Refused, after an answer to the client, if the client cannot be served."""
         message = connection.receive(time.monotonic() + MESSAGE_LIMIT_S)
         if message.type != wire.MSG_CONNECT:
             raise Refused(f'a message of type {message.type} instead of an introduction')
@@ -212,7 +212,7 @@ class Server:
         return method, args, kwargs
 
     def _metadata(self, object_id: object = None, as_lists: bool = True) -> dict[str, list[str]]:
-        """What a proxy asks about an object before it calls it. Raises Refused if the object is unknown."""
+        """What a proxy has to know about an object before it calls it. Raises Refused if the object is unknown."""
         if not isinstance(object_id, str) or object_id not in self._objects:
             raise Refused('unknown object')
         return {'methods': sorted(self._objects[object_id]), 'oneway': [], 'attrs': []}

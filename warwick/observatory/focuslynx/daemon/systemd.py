@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the daemon tells systemd: that it answers, what its channels do, and that it has not hung.
+"""What the daemon reports to systemd: that it answers, what its channels do, and that it has not hung.
 
 Without systemd nothing is sent.
 """
@@ -21,11 +21,11 @@ from ..core import FocuserSnapshot
 from .log import log
 
 REPORT_INTERVAL_S = 1.0
-"""The status is told no more often than this, however often a position changes."""
+"""The status is sent no more often than this, however often a position changes."""
 
 
 class ServiceManager:
-    """The systemd that started this process, if one did and wants to be told of its state: sd_notify(3).
+    """The systemd that started this process, if one did and expects notifications of its state: sd_notify(3).
 
     `watchdog_s` is the time without a sign of life after which it restarts the process, None if it never does.
     """
@@ -38,9 +38,9 @@ class ServiceManager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._failing = False
 
-    def tell(self, news: Mapping[str, str]) -> bool:
+    def notify(self, assignments: Mapping[str, str]) -> bool:
         """Send assignments such as READY=1, without waiting; False if they were not sent. A value is one line."""
-        text = '\n'.join(f'{key}={" ".join(value.split())}' for key, value in news.items())
+        text = '\n'.join(f'{key}={" ".join(value.split())}' for key, value in assignments.items())
         try:
             self._socket.sendto(text.encode('utf-8', 'backslashreplace'), socket.MSG_DONTWAIT, self._address)
         except OSError as error:
@@ -73,21 +73,21 @@ class Watchdog:
     def __init__(self, manager: ServiceManager, progress: Mapping[str, Callable[[], float]]) -> None:
         self._manager = manager
         self._progress = progress
-        self._status = ''   # as last told; empty before the manager was told that the service is ready
+        self._status = ''   # as last sent; empty before READY was sent
         self._hung: frozenset[str] = frozenset()
         self._fed_at = -math.inf
         timeout_s = manager.watchdog_s
         self.interval_s = REPORT_INTERVAL_S if timeout_s is None else min(REPORT_INTERVAL_S, timeout_s / 8)
 
     def report(self, status: str) -> None:
-        """Tell the status, a line for people, if it has changed. The first time, READY as well."""
+        """Send the status, a line for people, if it has changed. The first time, READY as well."""
         if status != self._status:
-            news = {'STATUS': status} if self._status else {'READY': '1', 'STATUS': status}
-            if self._manager.tell(news):
+            assignments = {'STATUS': status} if self._status else {'READY': '1', 'STATUS': status}
+            if self._manager.notify(assignments):
                 self._status = status
 
     def feed(self) -> None:
-        """Log each thread that has begun to hang. Feed the watchdog if it is due, none hangs and READY is told."""
+        """Log each thread that has begun to hang. Feed the watchdog if it is due, none hangs and READY was sent."""
         timeout_s = self._manager.watchdog_s
         if timeout_s is None:
             return
@@ -97,7 +97,8 @@ class Watchdog:
             log.critical('the thread %r has made no progress for %.1f s; the watchdog will end the daemon. It hangs '
                          'here:\n%s', name, hung[name], _stack_of(name))
         self._hung = frozenset(hung)
-        if self._status and not hung and now - self._fed_at >= timeout_s / 4 and self._manager.tell({'WATCHDOG': '1'}):
+        feed = self._status and not hung and now - self._fed_at >= timeout_s / 4
+        if feed and self._manager.notify({'WATCHDOG': '1'}):
             self._fed_at = now
 
 
