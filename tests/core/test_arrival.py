@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a moving focuser is looked at: in simulated time, for all the ways in which motors run."""
+"""When a moving focuser is polled: in simulated time, for all the ways in which motors run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from warwick.observatory.focuslynx.core.arrival import EXTRA_POLLS, REMEMBERED_MOVES, Arrival, History
 
 RHYTHM_S = 0.5
-LOOK_S = 0.017   # what a look costs on the wire
+POLL_S = 0.017   # what a poll takes on the wire
 
 Motor = Callable[[float], float]   # seconds since the start -> part of the way, 1 once at rest on the target
 
@@ -56,20 +56,20 @@ def end_of(motor: Motor) -> float:
 
 
 def follow(history: History, motor: Motor, distance: int) -> tuple[float, int]:
-    """Watch one move to its end; returns how late the end was seen, and how many looks it took."""
+    """Watch one move to its end; returns how late the end was seen, and how many polls it took."""
     arrival = Arrival(history, RHYTHM_S, 100.0, 0, distance)
-    looks = 0
+    polls = 0
     now = 100.0
     while True:
         now = max(now, arrival.next_poll)
-        looks += 1
-        assert looks < 10000
+        polls += 1
+        assert polls < 10000
         part = motor(now - 100.0)
         if part >= 1:
             arrival.arrived(now)
-            return now - 100.0 - end_of(motor), looks
+            return now - 100.0 - end_of(motor), polls
         arrival.seen(now, int(part * distance))
-        now += LOOK_S
+        now += POLL_S
 
 
 MOTORS = {
@@ -85,9 +85,9 @@ def test_the_end_is_seen_within_the_rhythm_for_every_motor(kind: str, distance: 
     motor = MOTORS[kind](distance)
     history = History()
     for _ in range(20):
-        late_s, looks = follow(history, motor, distance)
-        assert late_s <= RHYTHM_S + LOOK_S
-        assert looks <= end_of(motor) / RHYTHM_S + 1 + EXTRA_POLLS
+        late_s, polls = follow(history, motor, distance)
+        assert late_s <= RHYTHM_S + POLL_S
+        assert polls <= end_of(motor) / RHYTHM_S + 1 + EXTRA_POLLS
 
 
 @pytest.mark.parametrize('distance', [1, 100, 200, 1000, 5000, 60000])
@@ -116,15 +116,15 @@ def test_an_irregular_motor_is_seen_to_end_soon_after_one_move(
 def test_a_move_that_ends_a_little_sooner_is_expected_sooner() -> None:
     history = History()
     history.learn(1, 0.515, 0.520, None)
-    history.learn(1, 0.0, 0.500, None)   # the first look, in the regular rhythm, has found it at rest
+    history.learn(1, 0.0, 0.500, None)   # the first poll, in the regular rhythm, has found it at rest
     assert history.expected_s(1) == pytest.approx(0.5)
 
 
 def test_an_expected_end_replaces_a_regular_poll_just_before_it() -> None:
     history = History()
     for _ in range(10):
-        late_s, looks = follow(history, steady(RHYTHM_S + 0.003), 503)
-    assert looks == 1
+        late_s, polls = follow(history, steady(RHYTHM_S + 0.003), 503)
+    assert polls == 1
     assert late_s <= 0.02
 
 
@@ -144,23 +144,23 @@ def test_a_changed_motor_speed_costs_a_poll_and_is_learnt_again(factor: float) -
     history = History()
     for _ in range(5):
         follow(history, steady(3.0), 3000)
-    late_s, looks = follow(history, steady(3.0 * factor), 3000)
-    assert late_s <= RHYTHM_S + LOOK_S
-    assert looks <= 3.0 * factor / RHYTHM_S + 1 + EXTRA_POLLS
+    late_s, polls = follow(history, steady(3.0 * factor), 3000)
+    assert late_s <= RHYTHM_S + POLL_S
+    assert polls <= 3.0 * factor / RHYTHM_S + 1 + EXTRA_POLLS
     lates = [follow(history, steady(3.0 * factor), 3000)[0] for _ in range(10)]
     assert min(lates) <= 0.02
 
 
 def test_a_jammed_focuser_is_polled_in_the_regular_rhythm() -> None:
     arrival = Arrival(History(), RHYTHM_S, 0.0, 0, 5000)
-    looks = []
+    polls = []
     now = 0.0
     while now < 60:
         now = arrival.next_poll
-        looks.append(now)
+        polls.append(now)
         arrival.seen(now, min(int(now * 1000), 2500))
-    assert len(looks) <= 60 / RHYTHM_S + 1 + EXTRA_POLLS
-    assert max(b - a for a, b in zip(looks, looks[1:])) <= RHYTHM_S + 1e-9
+    assert len(polls) <= 60 / RHYTHM_S + 1 + EXTRA_POLLS
+    assert max(b - a for a, b in zip(polls, polls[1:])) <= RHYTHM_S + 1e-9
 
 
 @pytest.mark.parametrize('ramp_s', [0.1, 0.3, 0.6])
@@ -178,31 +178,31 @@ def test_a_known_backlash_overshoot_is_seen_to_end_soon() -> None:
     lates = []
     for _ in range(8):
         arrival = Arrival(history, RHYTHM_S, 100.0, 0, 2000)
-        looks, now = 1, arrival.next_poll
+        polls, now = 1, arrival.next_poll
         while now < 102.12:
             arrival.seen(now, int(motor(now - 100.0) * 2000))
-            now = max(now + LOOK_S, arrival.next_poll)
-            looks += 1
+            now = max(now + POLL_S, arrival.next_poll)
+            polls += 1
         arrival.arrived(now)
         lates.append(now - 102.12)
-        assert looks <= 2.12 / RHYTHM_S + 1 + EXTRA_POLLS
+        assert polls <= 2.12 / RHYTHM_S + 1 + EXTRA_POLLS
     assert lates[0] <= RHYTHM_S
     assert lates[-1] <= 0.02
 
 
 def test_a_focuser_sent_elsewhere_and_back_is_polled_in_rhythm() -> None:
-    """Somebody retargets it: it runs away from the target and comes back."""
+    """Another program retargets it: it runs away from the target and comes back."""
     def motor(t: float) -> float:
         return t / 3.0 if t < 1.5 else 0.5 - (t - 1.5) / 3.0 if t < 2.5 else (t - 2.0) / 3.0 if t < 5.0 else 1.0
 
     arrival = Arrival(History(), RHYTHM_S, 100.0, 0, 3000)
-    looks = [arrival.next_poll]
-    while looks[-1] < 105.0:
-        arrival.seen(looks[-1], int(motor(looks[-1] - 100.0) * 3000))
-        looks.append(max(looks[-1] + LOOK_S, arrival.next_poll))
-    assert max(b - a for a, b in zip(looks, looks[1:])) <= RHYTHM_S + 1e-9
-    assert len(looks) <= 5.0 / RHYTHM_S + 1 + EXTRA_POLLS
-    assert looks[-1] <= 105.0 + RHYTHM_S
+    polls = [arrival.next_poll]
+    while polls[-1] < 105.0:
+        arrival.seen(polls[-1], int(motor(polls[-1] - 100.0) * 3000))
+        polls.append(max(polls[-1] + POLL_S, arrival.next_poll))
+    assert max(b - a for a, b in zip(polls, polls[1:])) <= RHYTHM_S + 1e-9
+    assert len(polls) <= 5.0 / RHYTHM_S + 1 + EXTRA_POLLS
+    assert polls[-1] <= 105.0 + RHYTHM_S
 
 
 def test_inward_and_outward_moves_may_take_different_times() -> None:

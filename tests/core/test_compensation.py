@@ -106,7 +106,7 @@ def test_a_stop_ends_the_compensation_and_says_so(shown: str, idle_loop_delay_s:
     assert world.do(Stop(1)) is Outcome.DONE
     assert world.snapshot(1).compensating is False
     world.run(200)
-    # What is stored does not tell whether another program has switched it on again
+    # What is stored does not show whether another program has switched it on again
     assert world.snapshot(1).compensating is (False if shown == 'working' else None)
     assert world.snapshot(1).status == FocuserStatus.Idle
     assert len(world.logged('temperature compensation is off')) == 1

@@ -474,8 +474,8 @@ def test_a_query_whose_request_is_lost_does_not_delay_polls() -> None:
     world.wrote = lambda data: b'' if b'HUBINFO' in data or b'TCI' in data else data   # type: ignore[method-assign]
     world.ask(QueryHub())
     world.until(lambda: move.outcome is not None)
-    looks = [at for at, data in world.sent if data == b'<F1GETSTATUS>' and at > move.at]
-    assert max(later - earlier for earlier, later in zip(looks, looks[1:])) < 1.0
+    polls = [at for at, data in world.sent if data == b'<F1GETSTATUS>' and at > move.at]
+    assert max(later - earlier for earlier, later in zip(polls, polls[1:])) < 1.0
 
 
 def test_motion_by_a_restart_is_halted_without_a_position_too() -> None:

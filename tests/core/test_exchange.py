@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lost, late, cut and foreign replies: a move ends truthfully all the same. In simulated time."""
+"""Lost, late, cut and foreign replies: the outcome of a move is true all the same. In simulated time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_move_survives_a_few_spoilt_exchanges(fault: Callable[[World, int], No
     if caller.outcome is Outcome.DONE:
         assert (world.hub.focusers[1].position, world.hub.focusers[1].moving) == (32767 + 2000, False)
     else:
-        # Only where the hub was not heard before the motion, or refused it, may a move be given up.
+        # A move may be given up only if the hub did not answer before the motion, or refused it.
         assert world.requests(b'MA') == [] or world.hub.focusers[1].position == 32767
     assert len(world.requests(b'MA')) <= 2
     world.run(10)

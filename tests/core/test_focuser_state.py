@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Positions that changed unseen, and focusers without a probe; in simulated time."""
+"""Positions that changed between two reports, and focusers without a probe; in simulated time."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_a_position_changed_while_the_cable_was_out_is_noticed() -> None:
     assert world.logged('channel 1: position changed while disconnected, from +500 steps to +750 steps')
 
 
-@pytest.mark.parametrize('cut_s, news', [
+@pytest.mark.parametrize('cut_s, text', [
     (5.0, 'move to +5000 steps failed: the hub is back at +0 steps, where the move began: after a power cut'),
     (30.0, 'position changed while disconnected, from +')])
-def test_a_power_cut_in_a_move_is_noticed_by_the_position(cut_s: float, news: str) -> None:
+def test_a_power_cut_in_a_move_is_noticed_by_the_position(cut_s: float, text: str) -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 5000))
     world.run(2.5)
@@ -55,7 +55,7 @@ def test_a_power_cut_in_a_move_is_noticed_by_the_position(cut_s: float, news: st
     world.run(60)
     assert world.snapshot(1).status == FocuserStatus.Idle
     assert world.snapshot(1).current_steps == 0
-    assert world.logged(f'channel 1: {news}')
+    assert world.logged(f'channel 1: {text}')
 
 
 def test_a_focuser_that_has_not_moved_is_not_reported() -> None:

@@ -54,7 +54,7 @@ def test_a_stop_goes_out_while_the_hub_is_mute(serial_timeout_s: float) -> None:
     world.run(0.01)
     assert not moving(world)
     world.until(lambda: stop.outcome is not None)
-    assert stop.outcome is Outcome.FAILED, 'nobody knows that the motor stands'
+    assert stop.outcome is Outcome.FAILED, 'that the motor is at rest is not known'
     assert stop.waited_s < 4.5
 
 

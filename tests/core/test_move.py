@@ -268,17 +268,17 @@ def test_commands_for_a_channel_without_focuser_are_refused() -> None:
 
 def _answer_moves(world: World, answers: object) -> None:
     """Let the hub answer the next moves with these bytes, without carrying them out."""
-    line = world.line
-    write = line.write
+    link = world.link
+    write = link.write
 
     def answer(data: bytes, now: float) -> None:
         reply = next(answers, None) if b'MA' in data else None   # type: ignore[call-overload]
         if reply is None:
             write(data, now)
         else:
-            line.say(reply, now)   # type: ignore[attr-defined]
+            link.say(reply, now)   # type: ignore[attr-defined]
 
-    line.write = answer   # type: ignore[method-assign]
+    link.write = answer   # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize('command', [MoveFocuser(1, 100), SetZero(1)])

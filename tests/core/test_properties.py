@@ -35,7 +35,7 @@ REQUESTS: list[Request] = [GetStatus(1), GetStatus(2), GetConfig(1), GetConfig(2
 MOST_HELD_BYTES = 128 * 1024
 """More than the largest report that is read: 64 fields of 256 bytes, each perhaps shown as `\\\\xff`."""
 
-# Pieces of real replies and of what looks like them, between which hypothesis puts anything at all.
+# Pieces of real replies and of similar bytes; hypothesis puts anything between them.
 FRAGMENTS = [
     b'!\n', b'!', b'\n', b'\r\n', b'STATUS1\n', b'STATUS2\n', b'STATUS\n', b'CONFIG1\n', b'CONFIG2\n', b'END\n',
     b'M\n', b'H\n', b'SET\n', b'HALTED\n', b'ER=3 Unknown Command Received\n', b'ER=99999 \n', b'ER=\n',
@@ -54,7 +54,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def held_bytes(reader: ReplyParser) -> int:
-    """How much a reader has in its keeping, wherever it keeps it."""
+    """How many bytes a reader holds, in any attribute."""
     return len(pickle.dumps(vars(reader)))
 
 
@@ -149,7 +149,7 @@ GARBAGE = st.lists(st.tuples(st.sampled_from([0.0, 0.001, 0.02, 0.3, 1.0, 2.5]),
 
 class Interrupted:
     """The simulated hub, one of whose replies is garbage instead. `late_s` after it the reply itself comes: never if
-    negative, and not even the request got through if None. What is asked meanwhile is answered after that, in order."""
+    negative; None means that the request was lost, too. Requests in between are answered after that, in order."""
 
     def __init__(self, world: World, spoilt: int, garbage: list[tuple[float, bytes]], late_s: float | None) -> None:
         self._world = world
@@ -202,7 +202,7 @@ def test_garbage_in_place_of_a_reply_is_over_in_bounded_time(
         world.run(0.5)
         assert all_idle(world)
         assert [world.snapshot(n).current_steps for n in (1, 2)] == [100, -100]
-    assert len(world.sent) - spoken >= 12, 'both channels are asked every 5 s'
+    assert len(world.sent) - spoken >= 12, 'both channels are polled every 5 s'
     assert world.do(MoveFocuser(2, 250)) is Outcome.DONE
     assert truth(world) == [100, 250]
 
@@ -243,7 +243,7 @@ SYNCING = [kind for kind in TYPES if not is_homing(kind) and kind != 'ZZ']
 def test_every_count_is_read_as_sent(channel: int) -> None:
     hub = Hub({'channels': '1,2', 'max_pos': str(MAX_COUNTS), 'speed': '100000'})
     mine, other = hub.focusers[channel], hub.focusers[3 - channel]
-    stood = other.position
+    position_before = other.position
     # A prime stride over all counts, and all around those at which a digit is gained
     every = {*range(0, MAX_COUNTS + 1, 101), MAX_COUNTS}
     every |= {edge + near for edge in (20, 100, 1000, 10_000, 100_000) for near in range(-20, 21)}
@@ -257,7 +257,7 @@ def test_every_count_is_read_as_sent(channel: int) -> None:
             now += 1
             hub.advance(now)
             assert (mine.position, mine.moving) == (counts - 1, False)
-    assert other.position == stood
+    assert other.position == position_before
 
 
 @settings(max_examples=300, deadline=None)

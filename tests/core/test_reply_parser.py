@@ -84,7 +84,7 @@ def test_a_word_is_read(request_: Request, wire: bytes, word: str) -> None:
     (b'STATUS1', b'STATUS'),
     (b'IsHoming = 0\n', b''),
     (b'END', b'Home@Str = 1\nEND'),
-    (b'END', b'something that nobody knows\nEND'),
+    (b'END', b'something unknown\nEND'),
     (b'Temp(C)  = +21.7', b'Temp(C) = +21.7'),
     (b'Temp(C)  = +21.7', b'Temp(C)=21.7'),
     (b'Curr Pos = 035000', b'Curr Pos = 0035000'),
@@ -168,7 +168,7 @@ def test_an_error_line_is_a_refusal_even_if_not_acknowledged(wire: bytes, number
         assert refusal.value.number == number
 
 
-@pytest.mark.parametrize(('wire', 'complaint'), [
+@pytest.mark.parametrize(('wire', 'reason'), [
     (STATUS.replace(b'STATUS1', b'STATUS2'), "expected 'STATUS1' .* got 'STATUS2'"),
     (b'SET\n!\nM\n', "expected '!' .* got 'SET'"),
     (b'!\nM\n', "expected 'STATUS1' .* got 'M'"),
@@ -182,8 +182,8 @@ def test_an_error_line_is_a_refusal_even_if_not_acknowledged(wire: bytes, number
     (STATUS[:-4] + b''.join(b'key%d = 1\n' % n for n in range(100)), 'does not end'),
     (b'x' * 300, 'more than'),
 ])
-def test_what_cannot_be_the_reply_is_garbled(wire: bytes, complaint: str) -> None:
-    with pytest.raises(Garbled, match=complaint):
+def test_what_cannot_be_the_reply_is_garbled(wire: bytes, reason: str) -> None:
+    with pytest.raises(Garbled, match=reason):
         read(GetStatus(1), wire)
 
 

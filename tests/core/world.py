@@ -33,27 +33,27 @@ SETTINGS = Limits(
 
 
 class Caller:
-    """Has given a command, and remembers what it was told, and when."""
+    """Has given a command, and notes its outcome, and when that came."""
 
     def __init__(self, command: Command, at: float) -> None:
         self.command = command
         self.at = at
         self.outcome: Outcome | None = None
-        self.told_at = math.inf
+        self.answered_at = math.inf
 
     @property
     def waited_s(self) -> float:
-        return self.told_at - self.at
+        return self.answered_at - self.at
 
 
-class AnyLine(Protocol):
+class HubLink(Protocol):
     def open(self, now: float) -> None: ...
     def write(self, data: bytes, now: float) -> None: ...
     def read(self, now: float) -> bytes: ...
     def next_event(self) -> float | None: ...
 
 
-class ScriptedLine:
+class ScriptedLink:
     """A hub that says what a function makes of each request: `answer(request)` gives pieces of (delay in s, bytes)."""
 
     def __init__(self, answer: Callable[[bytes], list[tuple[float, bytes]]]) -> None:
@@ -79,14 +79,14 @@ class World:
     """Core, simulated hub and clock. `sent` and `log` hold (time, bytes or text) of everything so far."""
 
     def __init__(self, settings: Limits = SETTINGS, hub: Mapping[str, str] | None = None,
-                 line: AnyLine | None = None, core: type[Hub] = Hub) -> None:
+                 link: HubLink | None = None, core: type[Hub] = Hub) -> None:
         self.now = 1000.0
         self.settings = settings
         self.hub = SimulatedHub({'channels': '1,2', 'speed': '1000', **(hub or {})}, now=self.now)
         self.faults = LinkFaults()
         self.faults.settings.pace = True
-        self._line = Link(self.hub, self.faults)
-        self.line: AnyLine = line or self._line
+        self.simulated_link = Link(self.hub, self.faults)
+        self.link: HubLink = link or self.simulated_link
         self.core = core(settings, 'the port')
         self.open_error: str | None = None
         self.opening_takes_s = 0.0
@@ -98,7 +98,7 @@ class World:
         self._serial = itertools.count()   # plans for the same time are carried out in the order of planning
         self._plans: list[tuple[float, int, Callable[[], Any]]] = []
 
-    # Doing
+    # Commands and time
 
     def ask(self, command: Command) -> Caller:
         """Submit a command now."""
@@ -110,7 +110,7 @@ class World:
 
     def hand_over(self, caller: Caller) -> None:
         """Give the command of a caller to the core."""
-        self.core.submit(PendingCommand(caller.command, partial(self._tell, caller)), self.now)
+        self.core.submit(PendingCommand(caller.command, partial(self._give_outcome, caller)), self.now)
 
     def do(self, command: Command, limit_s: float = 300.0) -> Outcome | None:
         """Submit a command and wait for its outcome."""
@@ -145,22 +145,22 @@ class World:
                 return condition()
         return True
 
-    # What a stricter world may look at
+    # For subclasses that check what happens
 
     def wrote(self, data: bytes) -> bytes:
         """A request goes out; returns what reaches the wire."""
         return data
 
     def resolved(self, caller: Caller, outcome: Outcome) -> None:
-        """A caller is told."""
+        """A caller gets its outcome."""
 
     def happened(self) -> None:
         """Something happened, and everything that follows from it at once has been done."""
 
     def answers(self, request: Callable[[bytes], list[tuple[float, bytes]]]) -> None:
-        self.line = ScriptedLine(request)
+        self.link = ScriptedLink(request)
 
-    # Looking
+    # What can be observed
 
     def snapshot(self, channel: int) -> FocuserSnapshot:
         return self.core.snapshots(self.now)[channel].at(self.now)
@@ -172,13 +172,13 @@ class World:
     def logged(self, text: str) -> list[str]:
         return [line for _, line in self.log if text in line]
 
-    # The machinery
+    # How time passes
 
     def _step(self, end: float) -> bool:
         """Go to the next moment at which something happens, at most to `end`."""
         times = [end, self.core.next_time(self.now)]
         if self.port_open:
-            event = self.line.next_event()
+            event = self.link.next_event()
             if event is not None:
                 times.append(event)
         if self._opened_at is not None:
@@ -215,13 +215,13 @@ class World:
             if not effects:
                 self.happened()
                 return
-        raise AssertionError(f'the core does not come to rest at {self.now}')
+        raise AssertionError(f'the core goes on without end at {self.now}')
 
     def _read(self) -> None:
         if not self.port_open:
             return
         try:
-            data = self.line.read(self.now)
+            data = self.link.read(self.now)
         except OSError as error:
             self.port_open = False
             self.core.lost(str(error), self.now)
@@ -236,7 +236,7 @@ class World:
         try:
             if self.open_error is not None:
                 raise OSError(self.open_error)
-            self.line.open(self.now)
+            self.link.open(self.now)
         except OSError as error:
             self.core.not_opened(str(error), self.now)
         else:
@@ -249,8 +249,8 @@ class World:
             data = self.wrote(effect.data)
             try:
                 if self.port_open:
-                    self.line.read(self.now)
-                    self.line.write(data, self.now)
+                    self.link.read(self.now)
+                    self.link.write(data, self.now)
             except OSError as error:
                 self.port_open = False
                 self.core.lost(str(error), self.now)
@@ -264,8 +264,8 @@ class World:
         elif isinstance(effect, Resolve):
             effect.pending.on_outcome(effect.outcome)
 
-    def _tell(self, caller: Caller, outcome: Outcome) -> None:
-        assert caller.outcome is None, 'a command has got two outcomes'
+    def _give_outcome(self, caller: Caller, outcome: Outcome) -> None:
+        assert caller.outcome is None, 'a command got two outcomes'
         self.resolved(caller, outcome)
         caller.outcome = outcome
-        caller.told_at = self.now
+        caller.answered_at = self.now

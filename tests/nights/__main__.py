@@ -9,7 +9,7 @@ from functools import partial
 
 from tests.nights.night import Night
 from tests.nights.plan import Event, events, shorten
-from tests.nights.play import complaint, play
+from tests.nights.play import play, violation
 
 
 def main() -> int:
@@ -32,14 +32,14 @@ def main() -> int:
 
 def fails(seed: int, plan: list[Event]) -> bool:
     """Whether a plan violates an invariant."""
-    return complaint(seed, plan) is not None
+    return violation(seed, plan) is not None
 
 
 def replay(seed: int) -> int:
     """Print a night as it happens."""
     night = Night(seed, trace=print)
     try:
-        night.pass_()
+        night.play_to_the_end()
     except AssertionError as error:
         print(f'VIOLATION {error}')
         return 1

@@ -45,9 +45,9 @@ class FaultActions(World):
         self._begin = self.now
         self._types = {n: self.hub.focusers[n].memory.type for n in (1, 2)}
         self._probes = {n: site.hub.get(f'probe.{n}', '12.5') for n in (1, 2)}
-        self._disturbed_at = {1: -math.inf, 2: -math.inf}   # somebody else may have moved or stopped the focuser
-        self._tampered_at = {1: -math.inf, 2: -math.inf}    # ... or changed its settings
-        self._ill_until = -math.inf
+        self._disturbed_at = {1: -math.inf, 2: -math.inf}   # when another program may have moved or stopped the focuser
+        self._settings_changed_at = {1: -math.inf, 2: -math.inf}    # ... or changed its settings
+        self._outage_until = -math.inf
         self._open_callers: deque[Caller] = deque()
         self._halt_first: dict[int, float] = {}             # channels whose next request is HALT, and since when
         self._refusals = 0
@@ -93,7 +93,7 @@ class FaultActions(World):
 
     def _do_move(self, channel: int, amount: float) -> None:
         if amount < 0.5 and self.snapshot(channel).error == UNHOMED:
-            self._submit(Home(channel))   # as who wants to observe does
+            self._submit(Home(channel))   # as an observer does
         self._submit(MoveFocuser(channel, int((amount - 0.5) * 70000)))
 
     def _do_move_to_a_limit(self, channel: int, amount: float) -> None:
@@ -142,9 +142,9 @@ class FaultActions(World):
         self._say(f'  {setting.key} = {value}')
         self._submit(Configure(channel, setting, value))
         if setting.restarts:
-            self.after(30 + 60 * (1 - amount), lambda: self._commission(channel))
+            self.after(30 + 60 * (1 - amount), lambda: self._restore_setup(channel))
         elif not self.settings.allow_hub_compensation:
-            self.after(60, lambda: self._calm(channel))
+            self.after(60, lambda: self._end_self_motion(channel))
 
     def _do_stop_while_configuring(self, channel: int, amount: float) -> None:
         self._do_configure(channel, amount)
@@ -156,29 +156,29 @@ class FaultActions(World):
         self.after(3 * (amount * 100 % 1), lambda: self._do_configure(3 - channel, amount))
         self.after(3 * (amount * 100 % 1), lambda: self._do_configure(channel, amount))
 
-    def _do_inquire(self, channel: int, amount: float) -> None:
+    def _do_query(self, channel: int, amount: float) -> None:
         self._submit(QueryHub())
 
-    def _do_inquire_during_a_move(self, channel: int, amount: float) -> None:
+    def _do_query_during_a_move(self, channel: int, amount: float) -> None:
         self._do_move_both(channel, amount)
         for n in range(5):
             self.after(n * amount, lambda: self._submit(QueryHub()))
 
     # Faults
 
-    def _ill(self, seconds: float) -> None:
-        """The link or the hub is not itself for so long."""
-        self._ill_until = max(self._ill_until, self.now + seconds)
+    def _note_outage(self, seconds: float) -> None:
+        """The link or the hub may fail for so long."""
+        self._outage_until = max(self._outage_until, self.now + seconds)
 
     def _disturb(self, channel: int | None = None) -> None:
         for n in (1, 2) if channel is None else (channel,):
             self._disturbed_at[n] = self.now
 
-    def _tamper(self, name: str, value: str) -> None:
+    def _change_setting(self, name: str, value: str) -> None:
         """Another program changes a setting of a channel; the name is one such as `type.2`."""
         channel = int(name[-1])
         self._disturb(channel)
-        self._tampered_at[channel] = self.now
+        self._settings_changed_at[channel] = self.now
         self.hub.set(name, value, self.now)
 
     @property
@@ -192,23 +192,23 @@ class FaultActions(World):
     def _channel_is_dead(self) -> bool:
         return self.hub.variants.thirdlynx and 2 in self.site.channels
 
-    def _commission(self, channel: int) -> None:
-        """Somebody sees to it that the channel is set up for its focuser again."""
+    def _restore_setup(self, channel: int) -> None:
+        """An operator sets the channel up for its focuser again."""
         focuser = self.hub.focusers[channel]
         if focuser.memory.type != self._types[channel]:
-            self._tamper(f'type.{channel}', self._types[channel])
-        self._calm(channel)
+            self._change_setting(f'type.{channel}', self._types[channel])
+        self._end_self_motion(channel)
 
-    def _calm(self, channel: int) -> None:
+    def _end_self_motion(self, channel: int) -> None:
         """... and that the hub moves it by itself only where that is meant to be."""
         if not self.settings.allow_hub_compensation:
             for name in BY_ITSELF:
                 if getattr(self.hub.focusers[channel].memory, name):
-                    self._tamper(f'{name}.{channel}', '0')
+                    self._change_setting(f'{name}.{channel}', '0')
 
     def _do_mute(self, channel: int, amount: float) -> None:
         seconds = 40 * amount ** 3
-        self._ill(seconds)
+        self._note_outage(seconds)
         self.faults.mute(self.now + seconds)
 
     def _do_lose_replies(self, channel: int, amount: float) -> None:
@@ -231,22 +231,22 @@ class FaultActions(World):
 
     def _do_delay(self, channel: int, amount: float) -> None:
         self.faults.settings.delay = 3 * amount
-        self._ill(10 * amount)
+        self._note_outage(10 * amount)
         self.after(10 * amount, lambda: setattr(self.faults.settings, 'delay', DELAY_S))
 
     def _do_drip(self, channel: int, amount: float) -> None:
         self.faults.settings.drip = 0.05 * amount
-        self._ill(10 * amount)
+        self._note_outage(10 * amount)
         self.after(10 * amount, lambda: setattr(self.faults.settings, 'drip', 0.0))
 
     def _do_unplug(self, channel: int, amount: float) -> None:
-        self._ill(20 * amount)
+        self._note_outage(20 * amount)
         self.faults.unplug(replug_at=self.now + 20 * amount)
 
     def _do_power_cut(self, channel: int, amount: float) -> None:
         self._disturb()
-        self._ill(15 * amount)
-        self._tampered_at = {1: self.now, 2: self.now}   # compensation that a halt has ended is on again
+        self._note_outage(15 * amount)
+        self._settings_changed_at = {1: self.now, 2: self.now}   # compensation that a halt has ended is on again
         self.hub.power_off(self.now, 15 * amount)
 
     def _do_jam(self, channel: int, amount: float) -> None:
@@ -264,7 +264,7 @@ class FaultActions(World):
 
     def _do_halt_by_hand(self, channel: int, amount: float) -> None:
         self._disturb(channel)
-        self._tampered_at[channel] = self.now   # it ends compensation as well
+        self._settings_changed_at[channel] = self.now   # it ends compensation as well
         self.hub.receive(b'<F%dHALT>' % channel, self.now, port=7)
 
     def _do_probe(self, channel: int, amount: float) -> None:
@@ -273,24 +273,24 @@ class FaultActions(World):
 
     def _do_weather(self, channel: int, amount: float) -> None:
         if self.site.hub.get('tcomp') == '1':   # which every halt has ended
-            self._tamper(f'tcomp.{channel}', '1')
+            self._change_setting(f'tcomp.{channel}', '1')
         celsius = self.hub.focusers[channel].thermometer.celsius
         if celsius is not None:
             self.hub.temperature_ramp(channel, celsius + 3 * (amount - 0.5), 1 + 120 * (amount * 100 % 1), self.now)
 
     def _do_setting(self, channel: int, amount: float) -> None:
         name = BY_ITSELF[int(amount * 3)]
-        self._tamper(f'{name}.{channel}', '1')
-        self.after(60 * amount, lambda: self._tamper(f'{name}.{channel}', self.site.hub.get(name, '0')))
+        self._change_setting(f'{name}.{channel}', '1')
+        self.after(60 * amount, lambda: self._change_setting(f'{name}.{channel}', self.site.hub.get(name, '0')))
 
     def _do_range(self, channel: int, amount: float) -> None:
         focuser = self.hub.focusers[channel]
         if not focuser.moving and not has_home_switch(focuser.memory.type):
             lowest = max(focuser.position, focuser.target, 60001 + int(60000 * amount))
-            self._tamper(f'max_pos.{channel}', str(lowest))
+            self._change_setting(f'max_pos.{channel}', str(lowest))
 
     def _do_weather_during_a_move(self, channel: int, amount: float) -> None:
-        """And somebody stops it there by hand, or corrects it."""
+        """And the hand controller stops it there, or corrects it."""
         self._do_weather(channel, amount)
         self._do_move(channel, amount * 100 % 1)
         if amount < 0.5:
@@ -305,13 +305,13 @@ class FaultActions(World):
         self.after(60, lambda: self.hub.set(f'start_latency.{channel}', '0', self.now))
 
     def _do_babble(self, channel: int, amount: float) -> None:
-        self._ill(2)
+        self._note_outage(2)
         for n in range(20):
             self.after(0.1 * n, self._babble)
 
     def _babble(self) -> None:
         if self.port_open:
-            self._line.say(b'$GPRMC,,,*00\r\n', self.now)
+            self.simulated_link.say(b'$GPRMC,,,*00\r\n', self.now)
 
     def _do_dead_channel(self, channel: int, amount: float) -> None:
         if 2 in self.site.channels:
@@ -322,14 +322,14 @@ class FaultActions(World):
         self._refusals = 1 + int(amount * 3)
 
     def _do_late_replies_to_a_move(self, channel: int, amount: float) -> None:
-        self._ill(4)
+        self._note_outage(4)
         self._do_move(channel, amount)
         self.after(0.01 + 0.05 * amount, lambda: setattr(
             self.faults.settings, 'delay', self.settings.serial_timeout_s * (0.8 + 2 * amount)))
         self.after(3 * (1 - amount) + 0.5, lambda: setattr(self.faults.settings, 'delay', DELAY_S))
 
     def heal(self) -> None:
-        """The last fault is over, and nothing moves any more that nobody has commanded."""
+        """The last fault is over: from now on nothing moves without a command."""
         self.faults.clear()
         self.faults.settings.delay = DELAY_S
         self.hub.variants.thirdlynx = 2 not in self.site.channels
@@ -341,6 +341,6 @@ class FaultActions(World):
             self.hub.set(f'start_latency.{n}', '0', self.now)
             self.hub.set(f'home_switch_missing.{n}', '0', self.now)
             self.hub.unjam(n, self.now)
-            self._commission(n)
-            self._tamper(f'tcomp.{n}', '0')
+            self._restore_setup(n)
+            self._change_setting(f'tcomp.{n}', '0')
         self._say('the last fault is over')

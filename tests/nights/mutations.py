@@ -153,7 +153,7 @@ def settings_are_read_only_once() -> Patches:
     return [(polling, 'CONFIG_PACE_S', math.inf), (focuser, 'CONFIG_MAX_AGE_S', math.inf)]
 
 
-def a_caller_is_not_told_of_a_lost_link() -> Patches:
+def a_caller_gets_no_outcome_after_a_lost_link() -> Patches:
     def abort(self: Operation, reason: str, outcome: Outcome = Outcome.FAILED, level: str = 'error',
               final: bool = False) -> None:
         if not (final and reason.startswith('failed')):
@@ -220,7 +220,7 @@ MUTATIONS: dict[str, Callable[[], Patches]] = {function.__name__: function for f
     a_wake_up_is_lost, a_halt_waits_its_turn, a_poll_goes_before_the_halt,
     a_late_reply_is_taken_for_that_of_the_other_channel, old_reports_are_believed, a_failed_move_is_not_halted,
     a_motion_that_lost_its_supervision_is_forgotten, a_lost_link_is_not_opened_again, any_rest_is_the_target,
-    settings_are_read_only_once, a_caller_is_not_told_of_a_lost_link, only_one_motor_is_secured,
+    settings_are_read_only_once, a_caller_gets_no_outcome_after_a_lost_link, only_one_motor_is_secured,
     homing_without_answer_is_begun_again, a_change_is_done_when_the_hub_says_set,
     a_focuser_that_is_not_homed_is_taken_for_idle, a_correction_is_taken_for_the_end_of_a_move,
     an_overshoot_may_pass_the_limit)}

@@ -35,7 +35,7 @@ from warwick.observatory.focuslynx.hub_settings import NO_FOCUSER_TYPE, SLOTS, V
 from warwick.observatory.focuslynx.simulator.focuser import Focuser, Phase
 
 JUST_NOW_S = 5.0
-"""Between a report and the news of it something else may have begun, that nobody can know of yet."""
+"""Between a report and the snapshot that shows it something else may have begun."""
 
 
 MOVES_LIMITS = ('backlash', 'backlash_steps', 'max_position', 'device_type', 'reset')
@@ -45,8 +45,8 @@ class Violation(AssertionError):
     """An invariant does not hold."""
 
 
-class Kept(NamedTuple):
-    """What the hub keeps of a channel that says how it may be moved."""
+class MotionSettings(NamedTuple):
+    """The settings in the hub that limit how a channel may be moved."""
 
     max_counts: int
     overshoot: int
@@ -63,8 +63,8 @@ class Night(FaultActions):
         self.transitions: set[tuple[int, int]] = set()
         self._states = {1: FocuserStatus.Disabled, 2: FocuserStatus.Disabled}
         self._in_flight: Counter[tuple[Caller, str]] = Counter()
-        self._kept = {n: self._keeps(n) for n in (1, 2)}
-        self._kept_before: dict[int, list[tuple[float, Kept]]] = {1: [], 2: []}
+        self._settings_now = {n: self._motion_settings(n) for n in (1, 2)}
+        self._settings_before: dict[int, list[tuple[float, MotionSettings]]] = {1: [], 2: []}
         self._commanded: dict[int, int] = {}
         self._seeking: set[int] = set()   # channels that seek their home switch because we said so
         self._unknown_at = {1: self.now, 2: self.now}
@@ -73,13 +73,13 @@ class Night(FaultActions):
         self._unhomed_since: dict[int, float | None] = {1: None, 2: None}
         self._still_since = {1: self.now, 2: self.now}
         self._where = {n: (self.hub.focusers[n].position, False) for n in (1, 2)}
-        self._unwatched_since: dict[int, float | None] = {1: None, 2: None}
-        self._spoken = 0
+        self._unsupervised_since: dict[int, float | None] = {1: None, 2: None}
+        self._lines_shown = 0
         for event in self.plan:
             self.at(self._begin + event.at, lambda event=event: self.play(event))   # type: ignore[misc]
 
-    def pass_(self) -> None:
-        """Live through the night, and through its end. Raises Violation."""
+    def play_to_the_end(self) -> None:
+        """Play the night to its end, and check the end. Raises Violation."""
         last = max((event.at for event in self.plan), default=0.0)
         self.run(last + 400.0)
         self.heal()
@@ -88,15 +88,16 @@ class Night(FaultActions):
         patience_s = 20 + 6 * self.settings.serial_timeout_s + self.settings.idle_loop_delay_s \
             + max(self.settings.move_timeout_s, self.settings.home_timeout_s)
         ready = self.until(lambda: self._all_settled() and not self._open_callers, patience_s)
-        self._require(ready, f'not all channels are usable {patience_s:g} s after the last fault: {self._told()}')
+        self._require(ready, f'not all channels are usable {patience_s:g} s after the last fault: '
+                             f'{self._states_in_words()}')
         for n in self.site.channels:
             if self._unhomed(n):
                 self.hub.set(f'speed.{n}', '20000', self.now)
                 self._submit(Home(n))
                 home = self.callers[-1]
                 self.until(lambda: home.outcome is not None)   # noqa: B023
-                self._require(home.outcome is Outcome.DONE, f'channel {n} cannot be homed: {self._told()}')
-        self._require(self._all_idle(), f'not all channels are Idle: {self._told()}')
+                self._require(home.outcome is Outcome.DONE, f'channel {n} cannot be homed: {self._states_in_words()}')
+        self._require(self._all_idle(), f'not all channels are Idle: {self._states_in_words()}')
         self._require(not any(self.hub.focusers[n].moving for n in self.site.channels),
                       'a motor runs though all is Idle')
         bound = 30 + 14 * len(self.plan)
@@ -104,20 +105,20 @@ class Night(FaultActions):
 
     # The truth
 
-    def _keeps(self, channel: int) -> Kept:
+    def _motion_settings(self, channel: int) -> MotionSettings:
         memory = self.hub.focusers[channel].memory
-        return Kept(memory.max_pos, self.overshoot(channel), has_home_switch(memory.type))
+        return MotionSettings(memory.max_pos, self.overshoot(channel), has_home_switch(memory.type))
 
-    def _note_what_is_kept(self, channel: int) -> None:
-        kept = self._keeps(channel)
-        if kept != self._kept[channel]:
-            self._kept_before[channel].append((self.now, self._kept[channel]))
-            self._kept[channel] = kept
+    def _note_settings(self, channel: int) -> None:
+        settings = self._motion_settings(channel)
+        if settings != self._settings_now[channel]:
+            self._settings_before[channel].append((self.now, self._settings_now[channel]))
+            self._settings_now[channel] = settings
 
-    def _kept_lately(self, channel: int, within_s: float = CONFIG_MAX_AGE_S + 10.0) -> list[Kept]:
-        """What the channel keeps, and kept: a change is known when the settings are read again."""
-        before = [kept for at, kept in self._kept_before[channel] if self.now - at <= within_s]
-        return [self._kept[channel], *before]
+    def _recent_settings(self, channel: int, within_s: float = CONFIG_MAX_AGE_S + 10.0) -> list[MotionSettings]:
+        """The present settings and recent ones: a change is known when the settings are read again."""
+        before = [each for at, each in self._settings_before[channel] if self.now - at <= within_s]
+        return [self._settings_now[channel], *before]
 
     def _unhomed(self, channel: int) -> bool:
         focuser = self.hub.focusers[channel]
@@ -151,9 +152,9 @@ class Night(FaultActions):
 
     # What has to be true
 
-    def _require(self, condition: bool, complaint: str) -> None:
+    def _require(self, condition: bool, what_is_wrong: str) -> None:
         if not condition:
-            raise Violation(f'at {self.now - self._begin:.3f} s: {complaint}')
+            raise Violation(f'at {self.now - self._begin:.3f} s: {what_is_wrong}')
 
     def _wanted(self) -> bool:
         return any(self.snapshot(n).status != FocuserStatus.Disabled for n in (1, 2))
@@ -167,7 +168,7 @@ class Night(FaultActions):
     def _all_idle(self) -> bool:
         return all(self.snapshot(n).status == FocuserStatus.Idle for n in self.site.channels)
 
-    def _told(self) -> str:
+    def _states_in_words(self) -> str:
         return ', '.join(f'{n}: {FocuserStatus.label(self.snapshot(n).status)} {self.snapshot(n).error or ""}'
                          for n in self.site.channels)
 
@@ -176,7 +177,7 @@ class Night(FaultActions):
     def wrote(self, data: bytes) -> bytes:
         """A request goes out: is it allowed?"""
         if self._spoilt:
-            self._ill(0.0)   # its answer may be the last one to be spoilt
+            self._note_outage(0.0)   # its answer may be the last one to be spoilt
         self._say(f'  C: {data!r}')
         target, text = data[2:3], data[3:-1].decode('ascii')
         if self._halt_first:
@@ -186,7 +187,7 @@ class Night(FaultActions):
             return data
         channels = (1, 2) if target == b'H' else (int(target),)
         for n in channels:
-            self._note_what_is_kept(n)
+            self._note_settings(n)
         if text.startswith('MA'):
             self._check_move(channels[0], int(text[2:]))
             if self._refusals:
@@ -194,37 +195,38 @@ class Night(FaultActions):
                 return b'<F1MA1>'   # the hub refuses it for its missing digits
         elif text.startswith('SCCP'):
             self._count(channels, 'SCCP', SetZero)
-            middles = [kept.max_counts // 2 for kept in self._kept_lately(channels[0])]
+            middles = [each.max_counts // 2 for each in self._recent_settings(channels[0])]
             self._require(int(text[4:]) in middles, f'{text} is not the middle')
         elif text == 'HOME':
             self._check_home(channels[0])
         elif text == 'GETHUBINFO':
-            self._require(self._somebody(QueryHub), f'{data!r} without an inquiry')
+            self._require(self._is_waiting(QueryHub), f'{data!r} without a query')
         elif text == 'GETTCI':
-            self._require(self._somebody(QueryHub) or self._somebody(Configure), f'{data!r} without a question')
+            self._require(self._is_waiting(QueryHub) or self._is_waiting(Configure), f'{data!r} without a query')
         else:
             self._check_change(channels, text)
         return data
 
-    def _somebody(self, kind: type) -> bool:
+    def _is_waiting(self, kind: type) -> bool:
         return any(isinstance(caller.command, kind) for caller in self._open_callers)
 
     def _count(self, channels: tuple[int, ...], word: str, kind: type, most: int = 2) -> Caller:
-        """Who wants a request that sets something in motion or changes something: one caller, a few times at most."""
+        """The caller of a request that sets something in motion or changes something. It is sent a few times only."""
         callers = [caller for caller in self._open_callers
                    if isinstance(caller.command, kind) and getattr(caller.command, 'channel', 0) in channels
                    and (not isinstance(caller.command, Configure)
                         or caller.command.setting.setter(caller.command.value) == word)]
         self._require(bool(callers), f'{word} without a command')
-        caller = min(callers, key=lambda caller: self._in_flight[caller, word])   # two may set the LED alike
+        # Two callers may set the same brightness of the LED
+        caller = min(callers, key=lambda caller: self._in_flight[caller, word])
         self._in_flight[caller, word] += 1
         self._require(self._in_flight[caller, word] <= most, f'{word} was sent once too often')
         return caller
 
     def _check_move(self, channel: int, counts: int) -> None:
         caller = self._count((channel,), 'MA', MoveFocuser)
-        allowed = any(low <= counts - kept.max_counts // 2 <= high for kept in self._kept_lately(channel)
-                      for low, high in [self.limits(kept.max_counts, kept.overshoot)])
+        allowed = any(low <= counts - each.max_counts // 2 <= high for each in self._recent_settings(channel)
+                      for low, high in [self.limits(each.max_counts, each.overshoot)])
         self._require(allowed, f'MA {counts} is outside the limits')
         focuser = self.hub.focusers[channel]
         if self._in_flight[caller, 'MA'] == 2 and self._commanded.get(channel) == counts:
@@ -235,7 +237,7 @@ class Night(FaultActions):
 
     def _check_home(self, channel: int) -> None:
         caller = self._count((channel,), 'HOME', Home)
-        self._require(any(kept.homes for kept in self._kept_lately(channel)), 'HOME to a focuser without a switch')
+        self._require(any(each.homes for each in self._recent_settings(channel)), 'HOME to a focuser without a switch')
         if self._in_flight[caller, 'HOME'] == 2:
             self._require(channel not in self._seeking, 'HOME was repeated although the first was being carried out')
         self._seeking.add(channel)
@@ -251,13 +253,13 @@ class Night(FaultActions):
         if command.setting.restarts:
             for n in (1, 2) if self.hub.variants.restarts == 'hub' else channels:
                 self._disturb(n)
-                self._tampered_at[n] = self.now
-            self._ill(self.hub.variants.restart + 1)
+                self._settings_changed_at[n] = self.now
+            self._note_outage(self.hub.variants.restart + 1)
 
     # Outcomes
 
     def resolved(self, caller: Caller, outcome: Outcome) -> None:
-        """A caller is told: is it true, and in time?"""
+        """A caller gets its outcome: is it true, and in time?"""
         self._say(f'  {caller.command} -> {outcome.name} after {self.now - caller.at:.3f} s')
         self._open_callers.remove(caller)
         command, waited_s = caller.command, self.now - caller.at
@@ -265,24 +267,24 @@ class Night(FaultActions):
         self.counts[f'{type(command).__name__} {outcome.name}'] += 1
         if isinstance(command, Stop) and outcome is not Outcome.DONE:
             self._halt_first.pop(command.channel, None)
-        if isinstance(command, Disconnect) and outcome is Outcome.DONE and self.now - 5.0 > self._ill_until:
+        if isinstance(command, Disconnect) and outcome is Outcome.DONE and self.now - 5.0 > self._outage_until:
             for n in (1, 2):
                 ours = self._runs_for_us(self.hub.focusers[n])
                 self._require(not ours or self._spoilt, f'disconnected, but the motor of channel {n} runs')
         if isinstance(command, QueryHub) and outcome is Outcome.DONE:
-            self._check_inquiry()
+            self._check_query()
         if isinstance(command, (Connect, Disconnect, QueryHub)):
             return
         assert isinstance(command, (MoveFocuser, SetZero, Home, Configure, Stop))
         if outcome is Outcome.DONE:
             self._check_done(command)
-        lately = self._kept_lately(command.channel, 2 * self._idle_s + CONFIG_MAX_AGE_S)
+        lately = self._recent_settings(command.channel, 2 * self._idle_s + CONFIG_MAX_AGE_S)
         if isinstance(command, (Home, SetZero)) and outcome is Outcome.NOT_SUPPORTED:
-            self._require(isinstance(command, SetZero) in [kept.homes for kept in lately],
+            self._require(isinstance(command, SetZero) in [each.homes for each in lately],
                           f'{command} is refused for want of what the focuser has')
         elif isinstance(command, MoveFocuser) and outcome is Outcome.OUTSIDE_LIMITS and not command.offset:
-            within = all(low <= command.steps <= high for kept in lately
-                         for low, high in [self.limits(kept.max_counts, kept.overshoot)])
+            within = all(low <= command.steps <= high for each in lately
+                         for low, high in [self.limits(each.max_counts, each.overshoot)])
             self._require(not within, f'{command} is within the limits')
 
     def _patience_s(self, caller: Caller) -> float:
@@ -314,7 +316,7 @@ class Night(FaultActions):
         if self.now - max(self._disturbed_at[channel], self._corrected_at[channel]) < JUST_NOW_S:
             return
         self._require(not focuser.moving, f'{command} is done, but the motor runs')
-        middles = [kept.max_counts // 2 for kept in self._kept_lately(channel, self._patience_s(
+        middles = [each.max_counts // 2 for each in self._recent_settings(channel, self._patience_s(
             Caller(command, self.now)) + CONFIG_MAX_AGE_S + 10)]
         if isinstance(command, (MoveFocuser, Home)):
             self._require(any(snapshot.current_steps == focuser.position - middle for middle in middles),
@@ -330,30 +332,31 @@ class Night(FaultActions):
         channel, key = command.channel, command.setting.key
         self.counts[f'{key} changed'] += 1
         restarted = command.setting.restarts
-        if not restarted and self.now - self._tampered_at[channel] < JUST_NOW_S:
+        if not restarted and self.now - self._settings_changed_at[channel] < JUST_NOW_S:
             return
         value = self._value(channel, key)
         self._require(value == command.value, f'{key} is reported to be {command.value} now, but it is {value}')
         if key in MOVES_LIMITS:
-            self._note_what_is_kept(channel)
-            self._kept_before[channel].clear()   # what it was before must be forgotten at once
+            self._note_settings(channel)
+            self._settings_before[channel].clear()   # what it was before must be forgotten at once
 
-    def _check_inquiry(self) -> None:
-        if self.now - self._ill_until < 10.0 or self._spoilt:
+    def _check_query(self) -> None:
+        if self.now - self._outage_until < 10.0 or self._spoilt:
             return
         hub = self.core.info
         self._require(hub is not None and hub.firmware == self.hub.variants.firmware, f'the hub is not {hub}')
         for n in self.site.channels:
             reports, memory = self.snapshot(n).reports, self.hub.focusers[n].memory
-            if reports is not None and not self.hub.variants.no_gettci and not self._tampered(n) \
-                    and self.now - self._unknown_at[n] > 6.0:   # an inquiry asks those that answered when it began
-                told = reports.compensation
+            if reports is not None and not self.hub.variants.no_gettci and not self._setting_just_changed(n) \
+                    and self.now - self._unknown_at[n] > 6.0:   # a query is for channels that answered before it
+                compensation = reports.compensation
                 truth = (memory.tempin, memory.step_size)
-                self._require(told is not None and (told.intercepts, told.step_size) == truth,
-                              f'channel {n} is not set as {told}')
+                known = compensation and (compensation.intercepts, compensation.step_size)
+                self._require(known == truth,
+                              f'channel {n} is not set as {compensation}')
 
-    def _tampered(self, channel: int) -> bool:
-        return self.now - self._tampered_at[channel] < JUST_NOW_S
+    def _setting_just_changed(self, channel: int) -> bool:
+        return self.now - self._settings_changed_at[channel] < JUST_NOW_S
 
     # States
 
@@ -363,14 +366,14 @@ class Night(FaultActions):
         return self.settings.oldest_report_s + LATE_LIMIT_S   # late replies may leave no safe request
 
     def happened(self) -> None:
-        """At every step: is what is reported true, and is every caller told in time?"""
+        """At every step: is what is reported true, and does every caller get its outcome in time?"""
         now = self.now
         if self._spoilt:
-            self._ill(0.0)
+            self._note_outage(0.0)
         for caller in self._open_callers:
-            self._require(now - caller.at <= self._patience_s(caller) + 1.0, f'nobody answers {caller.command}')
+            self._require(now - caller.at <= self._patience_s(caller) + 1.0, f'no outcome for {caller.command}')
         for n, at in self._halt_first.items():
-            self._require(now - at <= 2 * HALT_PATIENCE_S + 1e-6, f'channel {n} has not been told to halt')
+            self._require(now - at <= 2 * HALT_PATIENCE_S + 1e-6, f'channel {n} got no HALT')
         snapshots = self.core.snapshots(now)
         for n, focuser in self.hub.focusers.items():
             snapshot = snapshots[n].at(now)
@@ -380,22 +383,22 @@ class Night(FaultActions):
                 self._say(f'  channel {n}: {FocuserStatus.label(snapshot.status)} {snapshot.error or ""}')
             if snapshot.reports is None:
                 self._unknown_at[n] = now
-            self._look(focuser)
+            self._observe(focuser)
             self._check_supervision(focuser)
             if snapshot.status == FocuserStatus.Idle:
                 self._check_idle(snapshot, focuser)
             elif snapshot.status < FocuserStatus.Idle:
                 explained = snapshot.current_steps is None and bool(snapshot.error)
                 self._require(explained, f'channel {n}: numbers without a state')
-        if self._trace is not None and len(self.log) > self._spoken:
-            for _, line in self.log[self._spoken:]:
+        if self._trace is not None and len(self.log) > self._lines_shown:
+            for _, line in self.log[self._lines_shown:]:
                 self._say(f'  log: {line}')
-            self._spoken = len(self.log)
+            self._lines_shown = len(self.log)
 
-    def _look(self, focuser: Focuser) -> None:
+    def _observe(self, focuser: Focuser) -> None:
         """Note what a focuser does, and since when."""
         n = focuser.channel
-        self._note_what_is_kept(n)
+        self._note_settings(n)
         if not focuser.moving:
             self._running_since[n] = None
         elif self._running_since[n] is None:
@@ -425,23 +428,23 @@ class Night(FaultActions):
             known = has_home_switch(snapshot.device_type or '') and unhomed < snapshot.as_of
             self._require(not known and self.now - unhomed <= 2 * allowed_s, f'channel {n} is Idle and not homed')
         if not focuser.moving and self._still_since[n] < snapshot.as_of:
-            steps = [focuser.position - kept.max_counts // 2
-                     for kept in self._kept_lately(n, age_s + 2 * allowed_s)]
+            steps = [focuser.position - each.max_counts // 2
+                     for each in self._recent_settings(n, age_s + 2 * allowed_s)]
             self._require(snapshot.current_steps in steps, f'channel {n} is reported at {snapshot.current_steps}, '
-                                                       f'but stands at {focuser.position} counts')
+                                                       f'but is at {focuser.position} counts')
 
     def _check_supervision(self, focuser: Focuser) -> None:
-        """A motion that was commanded and that nobody waits for any more is halted as soon as the hub can hear it."""
+        """A motion that was commanded and has no caller any more is halted as soon as the hub can receive it."""
         n = focuser.channel
         ours = self._runs_for_us(focuser) and not focuser.jammed
         waiting = ours and any(isinstance(caller.command, (MoveFocuser, Home)) and caller.command.channel == n
                                for caller in self._open_callers)
-        deaf = not self.port_open or self.now < self._ill_until or self._spoilt
+        deaf = not self.port_open or self.now < self._outage_until or self._spoilt
         if not ours or waiting or deaf:
-            self._unwatched_since[n] = None
-        elif self._unwatched_since[n] is None:
-            self._unwatched_since[n] = self.now
-        since = self._unwatched_since[n]
+            self._unsupervised_since[n] = None
+        elif self._unsupervised_since[n] is None:
+            self._unsupervised_since[n] = self.now
+        since = self._unsupervised_since[n]
         limit_s = 6.0 + 3 * self.settings.serial_timeout_s
         self._require(since is None or self.now - since <= limit_s,
-                      f'the motor of channel {n} has run for {limit_s:g} s since nobody waits for it')
+                      f'the motor of channel {n} has run for {limit_s:g} s without a caller')

@@ -18,7 +18,7 @@ GAP_S = 400.0
 
 COMMANDS = ('move', 'move to a limit', 'offset', 'zero', 'stop', 'init', 'kill', 'end', 'stop during a move',
             'move both', 'home', 'stop while homing', 'configure', 'stop while configuring', 'configure during a move',
-            'inquire', 'inquire during a move')
+            'query', 'query during a move')
 FAULTS = ('mute', 'lose replies', 'lose requests', 'garble', 'cut', 'double', 'noise', 'delay', 'drip', 'unplug',
           'power cut', 'jam', 'lose steps', 'hand', 'halt by hand', 'probe', 'setting', 'range', 'start late', 'babble',
           'dead channel', 'refuse', 'late replies to a move', 'no switch', 'weather',

@@ -45,10 +45,10 @@ class Tally:
             + ' '.join(str(seed) for seed, _ in self.violations[:20])])
 
 
-def complaint(seed: int, plan: list[Event] | None = None) -> str | None:
+def violation(seed: int, plan: list[Event] | None = None) -> str | None:
     """Play one night; what is wrong with it, or None."""
     try:
-        Night(seed, plan).pass_()
+        Night(seed, plan).play_to_the_end()
     except Exception as error:   # an exception out of the core is a violation like any other
         return f'{type(error).__name__}: {error}'
     return None
@@ -60,7 +60,7 @@ def play_some(seeds: Sequence[int]) -> Tally:
     for seed in seeds:
         night = Night(seed)
         try:
-            night.pass_()
+            night.play_to_the_end()
         except Exception as error:
             tally.violations.append((seed, f'{type(error).__name__}: {error}'))
         tally.nights += 1
@@ -87,4 +87,4 @@ def play(seeds: Iterable[int], report: Callable[[str], None] = lambda text: None
 def nights_until_found(mutation: str, most: int) -> int | None:
     """How many nights it takes to notice a mutation of the core; None if `most` are not enough."""
     with mutated(mutation):
-        return next((seed + 1 for seed in range(most) if complaint(seed) is not None), None)
+        return next((seed + 1 for seed in range(most) if violation(seed) is not None), None)

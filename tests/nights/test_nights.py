@@ -8,7 +8,7 @@ import pytest
 from tests.nights.mutations import MUTATIONS
 from tests.nights.night import Night
 from tests.nights.plan import COMMANDS, FAULTS, events, shorten
-from tests.nights.play import complaint, nights_until_found, play
+from tests.nights.play import nights_until_found, play, violation
 from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
 NIGHTS = 1000
@@ -35,7 +35,7 @@ def test_a_broken_core_is_noticed(mutation: str) -> None:
 def test_a_night_is_the_same_every_time() -> None:
     def trace(seed: int) -> list[str]:
         lines: list[str] = []
-        Night(seed, trace=lines.append).pass_()
+        Night(seed, trace=lines.append).play_to_the_end()
         return lines
 
     assert trace(7) == trace(7)
@@ -44,10 +44,10 @@ def test_a_night_is_the_same_every_time() -> None:
 
 def test_a_failing_night_is_shortened_to_what_makes_it_fail() -> None:
     plan = events(3)
-    guilty = next(event for event in plan if event.what == 'unplug')
-    shorter = shorten(lambda candidate: guilty in candidate, plan)
-    assert shorter == [guilty]
+    culprit = next(event for event in plan if event.what == 'unplug')
+    shorter = shorten(lambda candidate: culprit in candidate, plan)
+    assert shorter == [culprit]
 
 
 def test_a_night_without_events_passes() -> None:
-    assert complaint(1, []) is None
+    assert violation(1, []) is None
