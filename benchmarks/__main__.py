@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How near to its floor is focusd? `make bench`, or `python3 -m benchmarks`; see docs/performance.md.
 
-Measures on the real daemon and on simulated hubs whose line has its real pace, each figure together with its floor.
-Prints a table, and writes the same as JSON. Exit code 0 if all was measured, whatever came out; 1 if not.
+Measures the real daemon on simulated hubs, whose serial connection has its real pace; each figure together with its
+floor. Prints a table, and writes the same as JSON. Exit code 0 if all was measured, whatever came out; 1 if not.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from typing import Any, NoReturn
 
 import Pyro4
 
-from benchmarks import calls, moves, process, stops, traffic
+from benchmarks import calls, moves, polls, process, stops
 from benchmarks.plant import ROOT, Plant, make_interpreter
 from benchmarks.table import Row, as_json, table, verdict
 from benchmarks.waiting import BenchmarkError, at_once
 
 GROUPS: dict[str, Callable[[Plant, bool], list[Row]]] = {
     'moves': moves.single, 'both': moves.both, 'sweep': moves.sweep, 'stop': stops.stops,
-    'status': calls.report_status, 'rate': calls.rate, 'client': process.client, 'wire': traffic.traffic,
+    'status': calls.report_status, 'rate': calls.rate, 'client': process.client, 'wire': polls.polls,
     'cpu': process.cpu, 'memory': process.memory, 'start': process.start}
 
-# One after the other; what stands together is measured at the same time: counts, and a share of the CPU
+# One after the other; the groups of one stage are measured at the same time: counts, and a share of the CPU
 STAGES = (('moves',), ('both',), ('sweep',), ('stop',), ('status',), ('rate',), ('client',), ('wire', 'cpu'),
           ('memory',), ('start',))
 
@@ -88,7 +88,7 @@ def run(names: list[str], quick: bool) -> tuple[list[Row], dict[str, Any]]:
             chosen = [name for name in stage if name in names]
             if chosen:
                 print(f'{time.time() - begin:4.0f} s  measuring: {", ".join(chosen)}', file=sys.stderr, flush=True)
-                # On this thread, which hears signals, so that no process outlives it
+                # On this thread, which gets signals, so that no process outlives it
                 with ExitStack() as plants:
                     at_once([partial(measure, name, plants.enter_context(Plant(python))) for name in chosen])
     about.update(started=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(begin)), seconds=round(time.time() - begin, 1),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls that need nothing of the hub: how long `report_status` takes and how many there are in a second, against a bare
-Pyro4 daemon that returns the same dictionary. The two are asked in turns, so that the machine disturbs both alike."""
+Pyro4 daemon that returns the same dictionary. They are called in turns, so that the machine disturbs both equally."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from benchmarks.line import timed
+from benchmarks.link import timed
 from benchmarks.plant import IDLE, MOVING, ROOT, ZERO, Bare, Focusd, Plant, Simulator, call, read_line
 from benchmarks.table import Row, median, percentile
 from benchmarks.waiting import Background, BenchmarkError, eventually
@@ -63,7 +63,7 @@ def _idle(daemon: Focusd, simulator: Simulator, proxy: Any) -> Iterator[None]:
 
 @contextmanager
 def _moving(daemon: Focusd, simulator: Simulator, proxy: Any) -> Iterator[None]:
-    """Somebody else moves the focuser: no call waits for it."""
+    """Another client moves the focuser: no call waits for it."""
     simulator.control(f'request <F1MA{ZERO + LONG_WAY:06d}>')
     eventually(lambda: proxy.report_status()['status_1'] == MOVING, 'Moving')
     yield
@@ -74,7 +74,7 @@ def _moving(daemon: Focusd, simulator: Simulator, proxy: Any) -> Iterator[None]:
 
 @contextmanager
 def _mute(daemon: Focusd, simulator: Simulator, proxy: Any) -> Iterator[None]:
-    """Replies are awaited in vain, again and again."""
+    """No reply comes, again and again."""
     simulator.control('mute')
     eventually(lambda: proxy.report_status()['status_1'] < IDLE, 'an error')
     yield
@@ -126,7 +126,7 @@ def rate(plant: Plant, quick: bool) -> list[Row]:
 
 
 def _round(workers: list[subprocess.Popen[str]], uri: str, seconds: float) -> float:
-    """Let all clients ask for so long, at the same time; returns the calls per second."""
+    """Let all clients call for so long, at the same time; returns the calls per second."""
     start = time.monotonic() + 0.1
     for worker in workers:
         assert worker.stdin is not None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from benchmarks.line import exchanges, motor_s, timed
+from benchmarks.link import exchanges, motor_s, timed
 from benchmarks.plant import Focusd, Plant, Simulator
 from benchmarks.table import Row, median, percentile
 from benchmarks.waiting import BenchmarkError, at_once
@@ -97,7 +97,7 @@ def both(plant: Plant, quick: bool) -> list[Row]:
 
 
 def sweep(plant: Plant, quick: bool) -> list[Row]:
-    """Moves one after the other, with a look at the status after each, as autofocus does it: out, and back again."""
+    """Moves one after the other, with a call for the status after each, as autofocus does it: out, and back again."""
     simulator = Simulator(plant)
     motor = motor_s(simulator, SWEEP_STEPS)
     daemon = Focusd(plant, simulator.port).connect()

@@ -81,10 +81,10 @@ class Plant:
             self._closed = True
         for process in reversed(self._processes):
             end(process)
-        shutil.rmtree(self.directory, ignore_errors=True)   # somebody may still be writing into it
+        shutil.rmtree(self.directory, ignore_errors=True)   # a process may still be writing into it
 
     def path(self, name: str) -> Path:
-        """A place for a file that nobody else uses."""
+        """A path for a file that nothing else uses."""
         with self._lock:
             return self.directory / f'{next(self._numbers)}-{name}'
 
@@ -117,7 +117,7 @@ class Plant:
 
 
 class Simulator:
-    """A hub with two focusers in the middle of their ways, behind the terminal `port`; `control` is its other door."""
+    """A hub with two focusers in the middle of their ranges, at the terminal `port`; `control` is its control."""
 
     def __init__(self, plant: Plant, **options: object) -> None:
         self.port = str(plant.path('hub'))
@@ -199,7 +199,7 @@ class Bare(Service):
 
 
 class Focusd(Service):
-    """focusd on a serial port, with the delays of config/clasp.json unless told otherwise.
+    """focusd on a serial port, with the delays of config/clasp.json by default.
 
     Its entry is one of the observatory's own list with `built_in`, otherwise one of a site file; `variables` are for
     its clients. `connect` connects it and waits until both channels are Idle.
@@ -231,11 +231,11 @@ class Focusd(Service):
     @staticmethod
     def at_rest(proxy: Any) -> None:
         """Wait until both channels are Idle."""
-        def look() -> bool:
+        def both_idle() -> bool:
             status = proxy.report_status()
             return bool(status['status_1'] == status['status_2'] == IDLE)
 
-        eventually(look, 'both channels Idle')
+        eventually(both_idle, 'both channels Idle')
 
 
 def _built_in() -> tuple[str, Any]:

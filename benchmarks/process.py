@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.line import timed
+from benchmarks.link import timed
 from benchmarks.plant import ROOT, Bare, Focusd, Plant, Service, Simulator, call, end
 from benchmarks.table import Row, median
 from benchmarks.waiting import PATIENCE_S, BenchmarkError, at_once
@@ -59,7 +59,7 @@ def start(plant: Plant, quick: bool) -> list[Row]:
     """From the start of a daemon to its first answer, against a bare daemon that imports the same libraries."""
     measured_s, floor_s = [], []
     for _ in range(3 if quick else 12):
-        # There is no such device: a daemon connects only when it is told to
+        # There is no such device: a daemon connects only on `initialize`
         daemon = Focusd(plant, '/dev/focuser-of-a-benchmark', built_in=True)
         measured_s.append(daemon.first_answer_s())
         end(daemon.process)
@@ -72,7 +72,7 @@ def start(plant: Plant, quick: bool) -> list[Row]:
 
 
 def cpu(plant: Plant, quick: bool) -> list[Row]:
-    """CPU time of a connected daemon that nobody asks anything, at the delays of config/clasp.json."""
+    """CPU time of a connected daemon that gets no calls, at the delays of config/clasp.json."""
     simulator = Simulator(plant)
     daemon = Focusd(plant, simulator.port).connect()
     bare = Bare(plant)
@@ -132,5 +132,5 @@ def _resident_mib(service: Service) -> float:
     status = Path(f'/proc/{service.process.pid}/status').read_text()
     found = re.search(r'^VmRSS:\s+(\d+) kB', status, re.MULTILINE)
     if found is None:
-        raise BenchmarkError('/proc does not tell the memory of a process')
+        raise BenchmarkError('/proc does not show the memory of a process')
     return int(found[1]) / 1024

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import Any
 
-from benchmarks.line import exchanges
+from benchmarks.link import exchanges
 from benchmarks.plant import ZERO, Focusd, Plant, Relay, Simulator, call
 from benchmarks.table import Row, median, percentile
 from benchmarks.waiting import Background, at_once, eventually
@@ -16,7 +16,7 @@ from benchmarks.waiting import Background, at_once, eventually
 LONG_WAY = 40000
 SERIAL_TIMEOUT_S = 5
 DENSE_S = 0.1
-"""moving_loop_delay while the hub is well: five times as many looks as usual, so that many stops find one under way."""
+"""moving_loop_delay while the hub is well: five times as many polls as usual, so that many stops find one under way."""
 
 
 def stops(plant: Plant, quick: bool) -> list[Row]:

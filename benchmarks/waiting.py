@@ -17,11 +17,11 @@ class BenchmarkError(Exception):
     """The run cannot go on; the text is one line that says why."""
 
 
-def eventually(look: Callable[[], T], what: str, every_s: float = 0.002) -> T:
-    """Wait for something true, looking so often. Raises BenchmarkError if it does not come about."""
+def eventually(condition: Callable[[], T], what: str, every_s: float = 0.002) -> T:
+    """Wait until the condition is true, and return its value; it is checked every `every_s`. Raises BenchmarkError."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        found = look()
+        found = condition()
         if found:
             return found
         if time.monotonic() > deadline:

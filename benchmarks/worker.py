@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client that asks as fast as it can. It reads `URI START END` from standard input, lines of it.
+"""A client that calls as fast as it can. It reads `URI START END` from standard input, lines of it.
 
 From START to END, seconds of the monotonic clock, it calls `report_status` at URI over a connection that it has made
 before and keeps, and then prints how many calls were answered.

@@ -3,7 +3,7 @@
 
 Everything comes from a source distribution that is made first; version and commit are those in it. Where the system
 is not made of RPM packages (Debian), the paths that Fedora's macros know are given, and the interpreter that runs
-this stands in for the required packages.
+this replaces the required packages.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Demo:
 
     def _start(self, script: str, *args: str, output: Any) -> subprocess.Popen[Any]:
         # A session of its own: Ctrl-C reaches this program alone, which then ends the others in order. A signal that
-        # comes before the process is noted has to wait, or nobody would end it.
+        # comes before the process is noted has to wait, or it would never be ended.
         self._starting = True
         process = subprocess.Popen(
             [sys.executable, str(ROOT / script), *args], cwd=ROOT, env=self._environment, text=True,
@@ -106,7 +106,7 @@ class Demo:
 
     def end(self, process: subprocess.Popen[Any], expect: int = SUCCEEDED) -> None:
         """Wait for a `focus` command from the background, say how it ended, and check its exit code."""
-        message = self._wait(process).partition('\n')[0]  # more lines say where it stands, which is seen anyway
+        message = self._wait(process).partition('\n')[0]  # more lines say where it is, which is seen anyway
         print(f'[{self._command(process)}: exit code {process.returncode}{message and ", "}{message}]', flush=True)
         self._check(process, expect)
 
@@ -115,7 +115,7 @@ class Demo:
             self._wrong(process, f'exit code {process.returncode}, not {expect}')
 
     def steps(self, channel: int) -> int:
-        """Where an idle channel stands, from `focus json`."""
+        """The position of an idle channel, from `focus json`."""
         code, output = self._quiet('json')
         try:
             status = json.loads(output)

@@ -110,7 +110,7 @@ FOCUSD_JSON = {
 
 
 def plain(text: str) -> str:
-    """Text in the notation of roff, as it stands, wherever it stands in a line."""
+    """Text in the notation of roff: unchanged, at any place in a line."""
     text = text.replace('\\', '\\e').replace('-', '\\-').replace('`', '\\(ga').replace("'", '\\(aq')
     text = ''.join(c if c.isascii() else f'\\[u{ord(c):04X}]' for c in text.replace('"', '\\(dq'))
     return text.replace('^', '\\(ha').replace('~', '\\(ti')

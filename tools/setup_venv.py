@@ -52,7 +52,7 @@ def run(python: Path, *args: str, quiet: bool = False) -> bool:
 
 
 def make_venv(directory: Path) -> Path:
-    """A working interpreter in `directory`; a broken or missing environment is made anew. Raises SetupError."""
+    """A working interpreter in `directory`; a broken or missing environment is made again. Raises SetupError."""
     python = directory / 'bin' / 'python'
     if run(python, '-c', 'import sys; sys.exit(sys.version_info < (3, 9))', quiet=True):
         return python
@@ -131,7 +131,7 @@ def fetch(url: str, credentials_of: str = '') -> bytes:
     other = urllib.parse.urlsplit(credentials_of)
     if parts.username is None and other.netloc.rpartition('@')[2] == host:
         login = other
-    # urllib takes what stands before the @ for a part of the host's name
+    # urllib takes what is before the @ for a part of the host's name
     request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=host)))
     if login.username is not None:
         pair = f'{urllib.parse.unquote(login.username)}:{urllib.parse.unquote(login.password or "")}'

@@ -108,10 +108,10 @@ class Daemon:
         return Usage.of(self.process.pid)
 
 
-def eventually(look: Callable[[], bool]) -> bool:
-    """Whether something comes true before patience ends."""
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether the condition becomes true within PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
-    while not look():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -163,7 +163,7 @@ class Soak:
                 self._wrong('a client still waits for its call')
 
     def rest(self) -> Usage:
-        """Take all faults back, see that the daemon is well, and count what it has when nobody asks anything."""
+        """Take all faults back, see that the daemon is well, and count what it uses when no client calls."""
         for command in CURES:
             self._control(command)
         with self._daemon.proxy() as proxy:
@@ -196,7 +196,7 @@ class Soak:
         self._control(fault.format(n=self._chance.randint(1, 2)))
         self.faults[fault.split()[0]] += 1
         if fault.startswith(('drip', 'delay', 'jam', 'probe', 'request <F{n}SCBE')):
-            # These last until somebody mends them
+            # These last until they are ended
             self._stopping.wait(self._chance.uniform(0.2, 3))
             for command in CURES:
                 self._control(command)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The daemon as observatories run it: the real script in its own process, asked over Pyro and by the real client."""
+"""The daemon as observatories run it: the real script in its own process, called over Pyro and by the real client."""
 
 from __future__ import annotations
 

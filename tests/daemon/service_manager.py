@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A systemd of the test's own, which runs focusd@.service: a user manager and a journal in private namespaces.
 
-Started by root it can do all that the unit asks for, sandbox and runtime user included, and runs the file as it is.
+Started by root it can do all that the unit requires, sandbox and runtime user included, and runs the file as it is.
 The one thing that its drop-in replaces is ExecStart: what is under test is not installed in /usr/bin, nor is its
 configuration in /etc. Started by anybody else it lacks the privileges for some settings; PRIVILEGED lists them, and
 the drop-in takes them back.
@@ -102,14 +102,14 @@ wait $manager || true
 T = TypeVar('T')
 
 
-def eventually(look: Callable[[], T]) -> T:
-    """Wait for something true; the deadline is there only to end a failure."""
+def eventually(condition: Callable[[], T]) -> T:
+    """Wait until the condition is true, and return its value; the deadline only ends a failure."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        found = look()
+        found = condition()
         if found:
             return found
-        assert time.monotonic() < deadline, 'it did not come about'
+        assert time.monotonic() < deadline, 'the condition did not become true'
         time.sleep(0.1)
 
 

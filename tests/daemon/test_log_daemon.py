@@ -30,7 +30,7 @@ from warwick.observatory.focuslynx.daemon.log import QUEUE_CAPACITY, Observatory
 
 FOR_EVER = 0
 
-# Takes no message until it is released. `read` tells what it has taken.
+# Takes no message until it is released. `read` returns what it has taken.
 LOG_DAEMON = '''
 import sys
 import threading

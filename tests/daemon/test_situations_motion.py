@@ -104,7 +104,7 @@ def test_a_channel_that_dies_does_not_disturb_a_move(site: Site) -> None:
 
 
 def failed_and_halted(site: Site, result: int) -> None:
-    """What is wanted of a move that does not arrive, at the moment when its caller is told."""
+    """What has to be true of a move that does not arrive, when its caller gets the outcome."""
     assert result == FAILED
     assert site.at_rest(1)
     assert site.wire.sent('F1HALT')
@@ -185,7 +185,7 @@ def test_a_move_redirected_by_hand_fails_and_is_not_sent_again(site: Site) -> No
 def test_a_motion_by_hand_while_idle_is_reported_and_allowed(site: Site) -> None:
     site.hub('hand 1 500')
     eventually(lambda: site.daemon.state(1) == MOVING)
-    assert site.daemon.call('set_focus', 1, 0) == FAILED, 'it is moved by somebody'
+    assert site.daemon.call('set_focus', 1, 0) == FAILED, 'it is moved by hand'
     eventually(lambda: site.daemon.state(1) == IDLE)
     assert site.stands_at(1, 500)
     assert site.daemon.status()['target_steps_1'] == 500

@@ -69,7 +69,7 @@ def test_a_second_signal_ends_the_process_at_once(prepare: Callable[..., Site], 
     eventually(lambda: site.wire.sent('F1HALT'))
     site.daemon.process.send_signal(number)
     assert site.daemon.process.wait(20) == 128 + number
-    assert isinstance(move.wait(), Pyro4.errors.CommunicationError), 'nobody was there to tell the caller'
+    assert isinstance(move.wait(), Pyro4.errors.CommunicationError), 'no daemon was left to answer the caller'
 
 
 def next_call(chance: random.Random, channel: int) -> tuple[Any, ...]:
@@ -158,7 +158,7 @@ def test_no_control_path_waits_for_the_name_service(prepare: Callable[..., Site]
     assert subprocess.run(probe, env=environment, timeout=30).returncode == 0
     assert 'getfqdn localhost' in look_ups.read_text(), 'the slow name service is not in place'
     _restarted(site.daemon, environment, stdout=subprocess.DEVNULL)
-    look_ups.unlink()   # what the start has looked up keeps no caller waiting
+    look_ups.unlink()   # look-ups at the start keep no caller waiting
     assert site.daemon.call('initialize') == SUCCEEDED
     assert site.daemon.call('report_status')
     move = site.begin_move(1, 20000)
@@ -174,7 +174,7 @@ def test_no_control_path_waits_for_the_name_service(prepare: Callable[..., Site]
 
 
 def _restarted(daemon: Daemon, environment: dict[str, str], stdout: int) -> subprocess.Popen[bytes]:
-    """The same daemon anew, with this environment and standard output."""
+    """The same daemon again, with this environment and standard output."""
     daemon.stop()
     process = subprocess.Popen([sys.executable, str(TOP / 'focusd'), str(daemon.config)], env=environment,
                                stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL)

@@ -146,7 +146,7 @@ def test_a_late_reply_is_never_taken_for_the_next_one(site: Site) -> None:
     begin = len(site.wire.requests)
     site.wire.spoil('F1GETSTATUS', late, 2)
     eventually(lambda: site.wire.sent('F1GETSTATUS', begin))
-    # The focuser stands elsewhere before the late report of its old place has come.
+    # The focuser is elsewhere before the late report of its old place has come.
     site.hub('set position.1 56500')
     eventually(lambda: site.daemon.steps(1) == 500)
     begin = len(site.wire.requests)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The request to end the process is heard whenever it comes."""
+"""The request to end the process is noticed whenever it comes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.daemon.harness import TOP
 from warwick.observatory.focuslynx.daemon.main import EndRequest
 
 # A signal for each wait, at a moment that may be before, at or after the beginning of the wait. Several thousand of
-# them hit each gap that there is between a look and a sleep.
+# them hit each gap that there is between a check and a sleep.
 ROUNDS = '''
 import os
 import signal
@@ -42,17 +42,17 @@ for n in range(4000):
     for _ in range(n % 50):
         pass
     if not end.wait(20):
-        sys.exit(f'the signal of round {n} was not heard')
+        sys.exit(f'the signal of round {n} was not noticed')
     for descriptor in ends:
         os.close(descriptor)
-print('all heard')
+print('all noticed')
 '''
 
 
 def test_a_signal_is_heard_whenever_it_comes() -> None:
     result = subprocess.run([sys.executable, '-c', ROUNDS], cwd=TOP, capture_output=True, text=True, timeout=120,
                             env={'PYTHONPATH': f'{TOP}:{TOP / "common"}'})
-    assert (result.returncode, result.stdout, result.stderr) == (0, 'all heard\n', '')
+    assert (result.returncode, result.stdout, result.stderr) == (0, 'all noticed\n', '')
 
 
 def test_a_request_of_a_thread_is_noticed_when_it_is_made() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What systemd is told, read from the socket at which a systemd would listen."""
+"""What systemd gets, read from the socket at which a systemd would listen."""
 
 from __future__ import annotations
 
@@ -60,23 +60,23 @@ class Listener:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address)
         self._socket.settimeout(20)
-        self.told: list[dict[str, str]] = []
+        self.received: list[dict[str, str]] = []
 
-    def hear(self) -> dict[str, str]:
+    def receive(self) -> dict[str, str]:
         """The next message."""
         message = dict(line.split('=', 1) for line in self._socket.recv(4096).decode().split('\n'))
-        self.told.append(message)
+        self.received.append(message)
         return message
 
     def hear_until(self, key: str, value: str = '') -> dict[str, str]:
         """The next message with this assignment, whatever comes before it."""
         while True:
-            message = self.hear()
+            message = self.receive()
             if key in message and re.search(value, message[key]):
                 return message
 
     def has_heard(self) -> bool:
-        """Whether something waits to be heard."""
+        """Whether a message waits."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ def notifying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 def test_the_life_of_the_service_is_told_from_ready_to_stopping(
         listener: Listener, notifying: Callable[..., Daemon]) -> None:
     daemon = notifying()
-    first = listener.hear()
+    first = listener.receive()
     assert set(first) == {'READY', 'STATUS'}
     offline = r'channel 1: offline: not connected[^;]*; channel 2: offline: not connected[^;]*'
     assert re.fullmatch(offline, first['STATUS'])
@@ -123,7 +123,7 @@ def test_the_life_of_the_service_is_told_from_ready_to_stopping(
     listener.hear_until('STATUS', r'channel 2: idle at \+12000 steps')
     assert daemon.stop() == 0
     assert listener.hear_until('STOPPING')['STATUS'].startswith('ending')
-    assert [set(message) - {'STATUS'} for message in listener.told if set(message) != {'STATUS'}] \
+    assert [set(message) - {'STATUS'} for message in listener.received if set(message) != {'STATUS'}] \
         == [{'READY'}, {'STOPPING'}]
 
 
@@ -131,7 +131,7 @@ def test_an_abstract_socket_is_told_too(notifying: Callable[..., Daemon]) -> Non
     name = f'focusd-test-{os.getpid()}'
     listener = Listener('\0' + name)
     notifying({'NOTIFY_SOCKET': '@' + name})
-    assert listener.hear()['READY'] == '1'
+    assert listener.receive()['READY'] == '1'
     listener.close()
 
 
@@ -142,14 +142,14 @@ def test_the_service_is_not_ready_before_its_object_has_answered(
     eventually(lambda: daemon.log.count('tested_focus_daemon does not answer yet') == 2)
     assert not listener.has_heard()
     gate.touch()
-    assert listener.hear()['READY'] == '1'
+    assert listener.receive()['READY'] == '1'
 
 
 def test_a_state_that_stays_is_told_once(listener: Listener, notifying: Callable[..., Daemon]) -> None:
     notifying({'WATCHDOG_USEC': '400000'})
     listener.hear_until('READY')
     for _ in range(8):
-        assert listener.hear() == {'WATCHDOG': '1'}
+        assert listener.receive() == {'WATCHDOG': '1'}
 
 
 def test_positions_are_not_told_at_every_poll(listener: Listener, notifying: Callable[..., Daemon]) -> None:
@@ -158,7 +158,7 @@ def test_positions_are_not_told_at_every_poll(listener: Listener, notifying: Cal
     assert daemon.call('initialize') == SUCCEEDED
     assert daemon.call('set_focus', 1, 10000) == SUCCEEDED
     listener.hear_until('STATUS', r'channel 1: idle at \+10000')
-    words = [message['STATUS'] for message in listener.told]
+    words = [message['STATUS'] for message in listener.received]
     assert len(words) <= 10, 'there were a hundred polls'
 
 
@@ -175,7 +175,7 @@ def test_the_watchdog_is_fed_if_it_watches_this_process(own: bool, listener: Lis
         listener.hear_until('STATUS', 'idle')
         daemon.stop()
         listener.hear_until('STOPPING')
-        assert not any('WATCHDOG' in message for message in listener.told)
+        assert not any('WATCHDOG' in message for message in listener.received)
 
 
 @pytest.mark.parametrize('stuck', ['hub', 'server'])
@@ -193,7 +193,7 @@ def test_the_watchdog_is_fed_only_while_all_threads_progress(stuck: str, listene
     watchdog = Watchdog(manager, progress)
 
     def supervise() -> None:
-        """With another status each time, so that there is always something to tell."""
+        """With another status each time, so that there is always something to send."""
         count = 0
         while not stop.wait(watchdog.interval_s):
             count += 1
@@ -209,11 +209,11 @@ def test_the_watchdog_is_fed_only_while_all_threads_progress(stuck: str, listene
         hangs.set()
         eventually(lambda: f'the thread {stuck!r} has made no progress' in caplog.text)
         while listener.has_heard():
-            listener.hear()
-        listener.told.clear()
+            listener.receive()
+        listener.received.clear()
         for _ in range(20):
-            listener.hear()
-        assert not any('WATCHDOG' in message for message in listener.told)
+            listener.receive()
+        assert not any('WATCHDOG' in message for message in listener.received)
         assert 'in wait\n' in caplog.text, 'and where it hangs'
         hangs.clear()
         listener.hear_until('WATCHDOG')
@@ -231,7 +231,7 @@ def test_the_watchdog_is_not_fed_before_the_service_is_ready(listener: Listener,
     assert not listener.has_heard()
     watchdog.report('good')
     watchdog.feed()
-    assert [listener.hear(), listener.hear()] == [{'READY': '1', 'STATUS': 'good'}, {'WATCHDOG': '1'}]
+    assert [listener.receive(), listener.receive()] == [{'READY': '1', 'STATUS': 'good'}, {'WATCHDOG': '1'}]
 
 
 def test_a_status_that_was_not_received_is_told_again(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_status_that_was_not_received_is_told_again(tmp_path: Path) -> None:
     watchdog.report('good')
     listener = Listener(address)
     watchdog.report('good')
-    assert listener.hear() == {'READY': '1', 'STATUS': 'good'}
+    assert listener.receive() == {'READY': '1', 'STATUS': 'good'}
     listener.close()
 
 
@@ -268,13 +268,13 @@ def test_a_watchdog_without_a_time_is_none(value: str) -> None:
 
 
 def test_a_manager_that_cannot_be_told_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'nobody')})
+    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'unused')})
     assert not manager.notify({'READY': '1'})
     assert not manager.notify({'READY': '1'})
     assert caplog.text.count('cannot tell systemd') == 1
-    with_listener = Listener(str(tmp_path / 'nobody'))
+    with_listener = Listener(str(tmp_path / 'unused'))
     assert manager.notify({'READY': '1'})
-    assert with_listener.hear() == {'READY': '1'}
+    assert with_listener.receive() == {'READY': '1'}
     with_listener.close()
 
 
@@ -287,7 +287,7 @@ def test_a_manager_that_does_not_listen_is_not_waited_for(listener: Listener, tm
 
 def test_a_value_cannot_smuggle_in_another_assignment(listener: Listener, tmp_path: Path) -> None:
     assert ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify')}).notify({'STATUS': 'one\nMAINPID=1'})
-    assert listener.hear() == {'STATUS': 'one MAINPID=1'}
+    assert listener.receive() == {'STATUS': 'one MAINPID=1'}
 
 
 @pytest.mark.parametrize(('snapshot', 'words'), [

@@ -107,9 +107,9 @@ def test_only_a_daemon_that_dies_or_hangs_is_restarted(
         assert service.call('initialize') == SUCCEEDED
         assert service.call('report_status')['status_2'] == IDLE
     for service, thread, where in ((stuck, 'hub', 'hub_thread.py'), (deaf, 'server', 'pyro_server.py')):
-        told = [text for priority, text in service.log() if priority == 2]
-        assert told[0].startswith(f"the thread '{thread}' has made no progress for ")
-        assert any(where in line for line in told), 'and where it hangs'
+        critical = [text for priority, text in service.log() if priority == 2]
+        assert critical[0].startswith(f"the thread '{thread}' has made no progress for ")
+        assert any(where in line for line in critical), 'and where it hangs'
     assert not hub.control.get('1.moving'), 'the one that could still halt its motor has done so'
     assert move.wait() == FAILED
     assert (waits.show('MainPID'), waits.show('NRestarts')) == (unharmed, '0')

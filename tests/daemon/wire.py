@@ -89,7 +89,7 @@ class Wire:
         return [text for _, text in self.requests[since:] if re.fullmatch(pattern, text)]
 
     def is_open(self) -> bool:
-        """Whether somebody holds the lock that pyserial takes on a port which it opens for itself alone."""
+        """Whether a process holds the lock that pyserial takes on a port that it opens exclusively."""
         probe = os.open(self.path, os.O_RDWR | os.O_NOCTTY)
         try:
             fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,7 +135,7 @@ class Wire:
                 self._rules.append(_Rule(after, 1, '', reply=self._fall_silent))
 
     def unplug(self) -> None:
-        """The device is gone: whoever has it open is hung up."""
+        """The device is gone: a process that has it open gets a hang-up."""
         with self._lock:
             if self._master >= 0:
                 os.unlink(self.path)
@@ -207,7 +207,7 @@ class Wire:
                 if passed is None:
                     continue
                 wanted = passed
-            if self._asked and now - self._asked[0][0] > 1.0:   # the hub had no power when it was asked
+            if self._asked and now - self._asked[0][0] > 1.0:   # the hub had no power when the request came
                 self._asked.clear()
                 self._reply = b''
             self._asked.append((now, text, None if rule is None else rule.reply))
@@ -261,7 +261,7 @@ class Site:
         self.hub = self._simulator.control
         self.wire = Wire(directory, self._simulator)
         self.daemon = Daemon(directory, serial_port=self.wire.path, **{**SETTINGS, **settings})
-        self.proven = False   # the last thing that was asked of it was whether it is well, and it was
+        self.proven = False   # the last check was whether it is well, and it was
 
     def close(self) -> None:
         self.daemon.kill()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What there is to be run in a document: its sections, their blocks, and the stage directions between them.
 
-A block ```` ```console ```` has commands behind `$ ` and below each what it prints, in which `...` stands for anything;
-a line of its own stands for any lines. A comment `<!-- stage: ... -->` holds what happens before the next block, in
+A block ```` ```console ```` has commands behind `$ ` and below each what it prints, in which `...` means anything,
+and any lines if it is a line of its own. A comment `<!-- stage: ... -->` holds what happens before the next block, in
 bash. A block ```` ```sh ```` cannot be run, and has a comment `<!-- not run: the reason -->` in front of it.
 """
 

@@ -49,7 +49,7 @@ def of_file(path: Path, name: str) -> Iterator[Message]:
 
 
 def _docstrings(tree: ast.AST) -> Iterator[ast.AST]:
-    """Strings that stand as statements: docstrings, of constants too."""
+    """Strings that are statements: docstrings, of constants too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield node.value

@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PATIENCE_S = 60.0
 
-# As root without a user namespace, in which the devices of this machine would belong to nobody
+# As root without a user namespace, in which the devices of this machine would belong to the user nobody
 _NAMESPACES = ['unshare', '--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc',
                *([] if os.geteuid() == 0 else ['--user', '--map-root-user'])]
 

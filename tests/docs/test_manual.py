@@ -107,13 +107,13 @@ def test_the_page_of_the_client_has_every_setting_of_the_hub(manual: Path) -> No
 
 def test_the_page_of_the_daemon_has_all_of_its_options(manual: Path) -> None:
     text = rendered(manual / 'focusd.8')
-    told = subprocess.run([sys.executable, str(ROOT / 'focusd'), '--help'], check=True, text=True, capture_output=True,
-                          env={**os.environ, 'COLUMNS': '1000'}).stdout
-    options = re.findall(r'^  (-\S+)(?:, (--\S+))?(?: [A-Z]+)?\s\s+(.*)$', told, re.MULTILINE)
+    help_text = subprocess.run([sys.executable, str(ROOT / 'focusd'), '--help'], check=True, text=True,
+                               capture_output=True, env={**os.environ, 'COLUMNS': '1000'}).stdout
+    options = re.findall(r'^  (-\S+)(?:, (--\S+))?(?: [A-Z]+)?\s\s+(.*)$', help_text, re.MULTILINE)
     assert len(options) >= 4
     for short, long, meaning in options:
         assert short in text and long in text and meaning[1:] in text
-    for code, meaning in re.findall(r'(\d) ([^;.]+)', told.split('Exit codes:')[1]):
+    for code, meaning in re.findall(r'(\d) ([^;.]+)', help_text.split('Exit codes:')[1]):
         assert f'{code} {as_read(meaning)}' in text
 
 

@@ -6,7 +6,7 @@ address and with the configuration of CLASP, the simulated hub at /dev/focuser. 
 mountain: the journal is filled from the output of focusd; udevadm sees a USB adapter that umockdev pretends; and there
 is no running systemd, so that `systemctl` works on files, and a stage direction starts what the unit says.
 
-The blocks that are not run stand in `CHECKS`, with what is checked of them.
+The blocks that are not run are in `CHECKS`, with what is checked of them.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def calls(root: Root) -> Calls:
 
 @pytest.fixture
 def started(root: Root) -> None:
-    """`root` looks like one whose systemd and udev run."""
+    """`root` appears to be one whose systemd and udev run."""
     (root.top / 'run' / 'systemd' / 'system').mkdir(parents=True)
     (root.top / 'run' / 'udev').mkdir()
     (root.top / 'run' / 'udev' / 'control').touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A virtual environment, to be installed into and looked at."""
+"""A virtual environment, for packages to be installed into and inspected."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RPM packages: built by `make rpm` in clones that are made for it, asked by rpm, installed into roots of their own."""
+"""RPM packages: built by `make rpm` in clones made for it, queried by rpm, installed into roots of their own."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(
 
 
 def head(clone: Path) -> str:
-    """The commit of a clone, as it stands in versions."""
+    """The commit of a clone, as it is in versions."""
     return 'g' + run('git', 'rev-parse', '--short=10', 'HEAD', cwd=clone).stdout.strip()
 
 
@@ -155,7 +155,7 @@ class Root:
         return result.stdout
 
     def install(self, packages: dict[str, Path], warning: str = '') -> None:
-        """Install or upgrade; what the packages require of others is not looked for."""
+        """Install or upgrade; what the packages require is not checked."""
         self.rpm('--upgrade', '--nodeps', *packages.values(), warning=warning)
 
     def provide(self, path: str, text: str) -> None:

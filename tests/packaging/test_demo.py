@@ -19,7 +19,7 @@ from tests.packaging.environments import clean_variables
 
 
 class Stage:
-    """A copy of the clone whose test.json is served at a port that nobody else uses."""
+    """A copy of the clone whose test.json is served at a port that nothing else uses."""
 
     def __init__(self, directory: Path, sources: Path) -> None:
         self.clone = directory / 'a clone'

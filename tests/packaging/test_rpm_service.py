@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the scriptlets of the server package tell systemd, told to a real one with real daemons."""
+"""What the scriptlets of the server package request of systemd, requested of a real one with real daemons."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceManager
     manager.close()
 
 
-def tell(manager: ServiceManager, calls: Calls) -> None:
-    """Let systemd do what the scriptlets have asked of the stand-in."""
-    asked = calls.taken()
-    assert asked
-    for call in asked:
+def run_calls(manager: ServiceManager, calls: Calls) -> None:
+    """Run the recorded calls of the scriptlets on the real systemd."""
+    recorded = calls.taken()
+    assert recorded
+    for call in recorded:
         program, *arguments = call.split()
         assert program == 'systemctl'
         result = manager.systemctl(*arguments)
@@ -46,7 +46,7 @@ def test_an_upgrade_restarts_daemons_only_if_they_run(
     ran.stop()
     started, idle = state(runs), [state(service) for service in (ran, never)]
     root.install({SERVER: rpms.second[SERVER]})
-    tell(manager, calls)
+    run_calls(manager, calls)
     assert state(runs)[0] == 'active'
     assert state(runs) != started
     assert runs.call('report_status')['status_label_1'] == 'OFFLINE'
@@ -62,6 +62,6 @@ def test_a_removal_leaves_no_daemon_that_runs_or_would_be_started(
     service = manager.service('enabled').start()
     assert manager.systemctl('enable', service.unit).returncode == 0
     root.rpm('--erase', SERVER)
-    tell(manager, calls)
+    run_calls(manager, calls)
     assert service.show('ActiveState') == 'inactive'
     assert manager.systemctl('is-enabled', service.unit).stdout == 'disabled\n'

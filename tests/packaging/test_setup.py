@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make` on machines that are not as one would wish. Nothing here needs a network: indexes are local."""
+"""`make` on machines where something is missing or wrong. Nothing here needs a network: indexes are local."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import pytest
 from tests.packaging.environments import ROOT, Environment, clean_variables
 from tools import setup_venv
 
-# Stands in for the tool's own main: the part of it that needs no package index
+# In place of the tool's own main: the part of it that needs no package index
 PROVIDE_PIP = '''
 import sys
 sys.path.insert(0, {tools!r})

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from benchmarks.line import motor_s
+from benchmarks.link import motor_s
 from benchmarks.plant import Focusd, Plant, Relay, Simulator, call
 from benchmarks.table import Row
 from benchmarks.waiting import BenchmarkError, at_once, eventually
@@ -18,7 +18,7 @@ MOTORS: tuple[tuple[str, dict[str, float]], ...] = (
     ('constant speed', {}), ('ramps of 0.3 s', {'ramp': 0.3}), ('start latency of 0.5 s', {'start_latency': 0.5}))
 
 
-def traffic(plant: Plant, quick: bool) -> list[Row]:
+def polls(plant: Plant, quick: bool) -> list[Row]:
     """Idle, and moving with each kind of motor; each has a hub and a daemon of its own, all work at the same time."""
     lengths = (200, 1000) if quick else (200, 1000, 5000, 20000)
     rows = at_once([partial(_idle, plant, 4 if quick else 20),
@@ -30,9 +30,9 @@ def _idle(plant: Plant, periods: int) -> list[Row]:
     simulator = Simulator(plant)
     relay = Relay(plant, simulator.port)
     Focusd(plant, relay.port, idle_loop_delay=IDLE_DELAY_S).connect()
-    # From the middle between two looks on
-    asked = time.monotonic()
-    eventually(lambda: relay.count('F1GETSTATUS', asked, time.monotonic()), 'a look at an idle focuser')
+    # Begin in the middle between two polls
+    connected_at = time.monotonic()
+    eventually(lambda: relay.count('F1GETSTATUS', connected_at, time.monotonic()), 'a poll of an idle focuser')
     time.sleep(IDLE_DELAY_S / 2)
     begin = time.monotonic()
     time.sleep(periods * IDLE_DELAY_S)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The floor of whatever uses the line: exchanges without a daemon, and the time that the motor itself needs."""
+"""The floor of the serial connection: exchanges without a daemon, and the time that the motor itself needs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Exchanges:
 
 
 def exchanges(simulator: Simulator, n: int) -> Exchanges:
-    """The median exchange of each kind, measured on the terminal itself. Nobody else may have it open."""
+    """The median exchange of each kind, measured on the terminal itself. No other program may have it open."""
     fd = os.open(simulator.port, os.O_RDWR | os.O_NOCTTY)
     try:
         tty.setraw(fd)
         status = [_exchange(fd, b'<F1GETSTATUS>', b'END\n') for _ in range(n)]
-        # To where it stands: the reply is that of any move
+        # To where it is: the reply is that of any move
         move = [_exchange(fd, b'<F1MA%06d>' % ZERO, b'M\n') for _ in range(n)]
     finally:
         os.close(fd)
@@ -56,7 +56,7 @@ def motor_s(simulator: Simulator, steps: int) -> float:
     """Seconds that the motor of channel 1 is busy with a move: by the model of the hub, checked on the hub itself.
 
     The hub is made to move with its clock stopped: a moment before that time it has to be in motion, and a moment
-    after it at rest. The focuser stands in the middle before and afterwards. Raises BenchmarkError.
+    after it at rest. The focuser is in the middle before and afterwards. Raises BenchmarkError.
     """
     hub = simulator.control
     speed, ramp, latency = (float(hub.get(f'1.{name}')) for name in ('speed', 'ramp', 'start_latency'))
