@@ -67,8 +67,7 @@ def test_a_correction_that_does_not_end_fails_the_move_in_time() -> None:
     warm(world, 22.7)
     world.run(0.5)
     caller = world.ask(MoveFocuser(1, 500))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s <= 30.1
     assert 'compensating' in (world.snapshot(1).failure or '')
     assert world.requests(b'MA') == []
@@ -80,8 +79,7 @@ def test_a_correction_that_takes_long_is_waited_for() -> None:
     world.run(0.5)
     assert world.hub.focusers[1].moving
     caller = world.ask(MoveFocuser(1, 500))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert caller.waited_s > 15
 
 
@@ -92,8 +90,7 @@ def test_a_hub_silent_while_compensating_fails_the_move_soon() -> None:
     caller = world.ask(MoveFocuser(1, 500))
     world.run(2)
     world.faults.mute()
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s <= 15
 
 
@@ -136,8 +133,7 @@ def test_a_move_that_others_have_ended_is_not_resumed(
     move = world.ask(MoveFocuser(1, 8000))
     world.run(2)
     disturb(world)
-    world.until(lambda: move.outcome is not None)
-    assert move.outcome is Outcome.FAILED
+    assert world.finish(move) is Outcome.FAILED
     world.run(30)
     assert world.requests(b'MA') == [b'<F1MA040767>']
     assert (world.snapshot(1).current_steps or 0) < 3000
@@ -149,8 +145,7 @@ def test_a_correction_is_repeated_only_while_the_hub_compensates() -> None:
     while world.hub.focusers[1].position < 32767 + 985:
         world.run(0.002)
     world.hub.receive(b'<F1HALT>', world.now, 7)   # by another program, near the target
-    world.until(lambda: move.outcome is not None)
-    assert move.outcome is Outcome.FAILED
+    assert world.finish(move) is Outcome.FAILED
     assert len(world.requests(b'MA')) == 1
 
 
@@ -309,5 +304,4 @@ def test_a_move_arrives_though_the_temperature_changes_meanwhile() -> None:
     caller = world.ask(MoveFocuser(1, 3000))
     for tenths in range(30):
         world.after(0.1 * tenths, lambda tenths=tenths: warm(world, 21.7 + tenths / 10))   # type: ignore[misc]
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE

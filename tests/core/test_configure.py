@@ -81,8 +81,7 @@ def test_a_change_with_a_spoilt_answer_is_decided_by_reading(key: str, fault: st
     world.until(lambda: bool(world.requests(b'GETSTATUS', caller.at)))
     world.until(lambda: not world.core.is_waiting or world.sent[-1][1] == wire)
     setattr(world.faults, fault, 1)
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert shown_value(world, key) == find(key).parse(value)
 
 
@@ -155,9 +154,8 @@ def test_a_stop_goes_out_while_a_setting_is_being_changed() -> None:
     world.faults.mute_next = 3
     caller = world.ask(change('led', 7))
     stop = world.ask(Stop(1))
-    world.until(lambda: stop.outcome is not None)
-    assert stop.outcome is Outcome.DONE
-    world.until(lambda: caller.outcome is not None)
+    assert world.finish(stop) is Outcome.DONE
+    world.finish(caller)
     assert caller.waited_s < 4.5
 
 
@@ -191,8 +189,7 @@ def test_a_query_of_a_mute_hub_ends_in_time() -> None:
     world = World().connected()
     world.faults.mute_next = 100
     caller = world.ask(QueryHub())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s <= 3.1
 
 
@@ -225,8 +222,7 @@ def test_a_query_that_stops_delay_is_answered_in_full() -> None:
     for moment_s in (0.0, 0.4, 0.8):
         world.after(moment_s, lambda: world.ask(Stop(1)))
     world.after(1.2, lambda: setattr(world.faults.settings, 'delay', 0.0))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert world.core.info is not None
 
 
@@ -356,8 +352,7 @@ def test_after_an_unconfirmed_change_settings_are_read_at_once() -> None:
 
     world.wrote = wrote   # type: ignore[method-assign]
     caller = world.ask(change('max_position', 80000))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     world.run(3)
     assert world.snapshot(1).current_steps == 32767 - 40000
 
@@ -371,7 +366,7 @@ def test_the_late_answer_to_a_change_does_not_answer_a_zero() -> None:
     world.faults.settings.delay = 4.5
     world.run(0.01)
     world.faults.settings.delay = 0.0
-    world.until(lambda: caller.outcome is not None)
+    world.finish(caller)
     assert world.do(SetZero(1)) is Outcome.DONE
     assert world.requests(b'SCCP') == [b'<F1SCCP032767>']
 
@@ -412,8 +407,7 @@ def test_one_wrong_digit_does_not_end_a_change_with_a_restart() -> None:
     caller = world.ask(change('device_type', 'FB'))
     world.until(lambda: bool(world.requests(b'SCDT')))
     spoil_status(world, b'0', b'9', 1)
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, -32767)
 
 
@@ -473,7 +467,7 @@ def test_a_query_whose_request_is_lost_does_not_delay_polls() -> None:
     world.run(1.3)
     world.wrote = lambda data: b'' if b'HUBINFO' in data or b'TCI' in data else data   # type: ignore[method-assign]
     world.ask(QueryHub())
-    world.until(lambda: move.outcome is not None)
+    world.finish(move)
     polls = [at for at, data in world.sent if data == b'<F1GETSTATUS>' and at > move.at]
     assert max(later - earlier for earlier, later in zip(polls, polls[1:])) < 1.0
 

@@ -53,7 +53,7 @@ def test_a_move_survives_a_few_spoilt_exchanges(fault: Callable[[World, int], No
     caller = world.ask(MoveFocuser(1, 2000))
     world.run(moment_s)
     fault(world, count)
-    world.until(lambda: caller.outcome is not None)
+    world.finish(caller)
     if caller.outcome is Outcome.DONE:
         assert (world.hub.focusers[1].position, world.hub.focusers[1].moving) == (32767 + 2000, False)
     else:
@@ -70,8 +70,7 @@ def test_a_move_whose_answer_was_spoilt_is_not_sent_again(fault: Callable[[World
     caller = world.ask(MoveFocuser(1, 2000))
     world.until(lambda: bool(world.requests(b'MA')))
     fault(world, 1)
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert len(world.requests(b'MA')) == 1
 
 
@@ -80,8 +79,7 @@ def test_a_move_that_was_lost_on_the_wire_is_sent_once_more() -> None:
     caller = world.ask(MoveFocuser(1, 2000))
     world.until(lambda: bool(world.requests(b'MA')))
     world.faults.lose_requests = 1
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert len(world.requests(b'MA')) == 2
 
 
@@ -90,8 +88,7 @@ def test_a_move_survives_a_hub_that_is_silent_until_it_ends() -> None:
     caller = world.ask(MoveFocuser(1, 1500))
     world.run(0.1)
     world.faults.mute(world.now + 2.0)
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert world.hub.focusers[1].position == 32767 + 1500
 
 
@@ -147,8 +144,7 @@ def test_a_hub_that_always_takes_its_time_is_served() -> None:
     world.run(30)
     assert world.snapshot(1).status == FocuserStatus.Idle
     caller = world.ask(MoveFocuser(1, 5000))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
 
 
 def test_bytes_that_drip_are_assembled() -> None:
@@ -168,8 +164,7 @@ def test_a_dead_second_channel_delays_the_first_one_little() -> None:
     assert world.snapshot(2).status == FocuserStatus.Error
     for steps in (2000, 0, 2000, 0):
         caller = world.ask(MoveFocuser(1, steps))
-        world.until(lambda caller=caller: caller.outcome is not None)   # type: ignore[misc]
-        assert caller.outcome is Outcome.DONE
+        assert world.finish(caller) is Outcome.DONE
         assert caller.waited_s < 3.0
     world.hub.variants.thirdlynx = False
     world.run(15)
@@ -181,8 +176,7 @@ def test_a_channel_that_dies_does_not_delay_a_move_of_the_other() -> None:
     caller = world.ask(MoveFocuser(1, 4000))
     world.run(1)
     world.hub.variants.thirdlynx = True
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert caller.waited_s < 4.4
 
 
@@ -211,8 +205,7 @@ def test_a_report_of_the_wrong_channel_is_requested_again() -> None:
 def test_a_device_that_babbles_is_not_taken_for_a_hub() -> None:
     world = scripted(lambda data: b'$GPGGA,123519,4807.038,N\r\n' * 3)
     caller = world.ask(Connect())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s <= 4
     assert '$GPGGA' in (world.snapshot(1).error or '')
     begin = len(world.sent)
@@ -259,8 +252,7 @@ def test_before_a_move_is_repeated_the_settings_are_read_again() -> None:
     world.run(0.1)
     world.hub.set('position.1', '30000', world.now)
     world.hub.set('max_pos.1', '65535', world.now)
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert len(world.requests(b'MA')) == 1
 
 

@@ -50,8 +50,7 @@ def test_a_power_cut_in_a_move_is_noticed_by_the_position(cut_s: float, text: st
     caller = world.ask(MoveFocuser(1, 5000))
     world.run(2.5)
     world.hub.power_off(world.now, cut_s)
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     world.run(60)
     assert world.snapshot(1).status == FocuserStatus.Idle
     assert world.snapshot(1).current_steps == 0

@@ -21,7 +21,7 @@ def test_a_stop_ends_a_move_where_the_focuser_is() -> None:
     move = world.ask(MoveFocuser(1, 5000))
     world.run(2)
     stop = world.ask(Stop(1))
-    world.until(lambda: stop.outcome is not None)
+    world.finish(stop)
     assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
     assert stop.waited_s < 0.1
     snapshot = world.snapshot(1)
@@ -53,8 +53,7 @@ def test_a_stop_goes_out_while_the_hub_is_mute(serial_timeout_s: float) -> None:
     assert world.now - stop.at <= 0.0501
     world.run(0.01)
     assert not moving(world)
-    world.until(lambda: stop.outcome is not None)
-    assert stop.outcome is Outcome.FAILED, 'that the motor is at rest is not known'
+    assert world.finish(stop) is Outcome.FAILED, 'that the motor is at rest is not known'
     assert stop.waited_s < 4.5
 
 
@@ -78,7 +77,7 @@ def test_a_lost_halt_is_repeated_until_the_motor_is_at_rest() -> None:
     world.run(1)
     stop = world.ask(Stop(1))
     world.faults.lose_requests = 2
-    world.until(lambda: stop.outcome is not None)
+    world.finish(stop)
     assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
     assert not moving(world)
     assert len(world.requests(b'HALT')) >= 2
@@ -98,8 +97,7 @@ def test_halting_goes_on_after_the_stop_has_failed() -> None:
     world.run(1)
     world.faults.lose_requests = 1000
     stop = world.ask(Stop(1))
-    world.until(lambda: stop.outcome is not None)
-    assert stop.outcome is Outcome.FAILED
+    assert world.finish(stop) is Outcome.FAILED
     assert moving(world)
     world.faults.lose_requests = 0
     world.run(2)
@@ -111,7 +109,7 @@ def test_halting_goes_on_after_the_stop_has_failed() -> None:
 def test_a_stop_before_the_move_is_on_the_wire_cancels_it() -> None:
     world = World().connected()
     move, stop = world.ask(MoveFocuser(1, 5000)), world.ask(Stop(1))
-    world.until(lambda: stop.outcome is not None)
+    world.finish(stop)
     assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
     assert world.requests(b'MA') == []
     assert len(world.requests(b'HALT')) == 1
@@ -122,7 +120,7 @@ def test_a_stop_while_the_answer_to_the_move_is_awaited_halts_it() -> None:
     move = world.ask(MoveFocuser(1, 5000))
     world.until(lambda: bool(world.requests(b'MA')))
     stop = world.ask(Stop(1))
-    world.until(lambda: stop.outcome is not None)
+    world.finish(stop)
     assert (stop.outcome, move.outcome) == (Outcome.DONE, Outcome.FAILED)
     world.run(10)
     assert not moving(world)
@@ -141,7 +139,7 @@ def test_a_stop_of_one_channel_leaves_the_other_alone() -> None:
     first, second = world.ask(MoveFocuser(1, 3000)), world.ask(MoveFocuser(2, 3000))
     world.run(1)
     assert world.do(Stop(1)) is Outcome.DONE
-    world.until(lambda: second.outcome is not None)
+    world.finish(second)
     assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.DONE)
 
 
@@ -172,10 +170,10 @@ def test_a_stop_reaches_a_channel_that_is_in_error() -> None:
 def test_every_stop_sends_a_halt_of_its_own() -> None:
     world = World().connected()
     first, second = world.ask(Stop(1)), world.ask(Stop(1))
-    world.until(lambda: second.outcome is not None)
+    world.finish(second)
     assert (first.outcome, second.outcome) == (Outcome.DONE, Outcome.DONE)
     third = world.ask(Stop(1))
-    world.until(lambda: third.outcome is not None)
+    world.finish(third)
     assert len(world.requests(b'HALT')) >= 2
 
 
@@ -195,8 +193,7 @@ def test_disconnecting_from_a_mute_hub_ends_within_its_limit() -> None:
     world.run(1)
     world.faults.mute()
     caller = world.ask(Disconnect())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert caller.waited_s <= 2.0
     assert not moving(world), 'HALT was sent, though not confirmed'
 
@@ -277,7 +274,7 @@ def test_after_an_improper_answer_to_a_halt_the_hub_is_polled(answer: bytes) -> 
     move = world.ask(MoveFocuser(1, 3000))
     world.run(1)
     stop = world.ask(Stop(1))
-    world.until(lambda: stop.outcome is not None)
+    world.finish(stop)
     world.run(10)
     assert move.outcome is Outcome.FAILED
     assert world.snapshot(1).status == FocuserStatus.Idle
@@ -306,10 +303,9 @@ def test_a_stop_of_a_silent_channel_goes_out_at_once() -> None:
     stop = world.ask(Stop(2))
     world.until(lambda: bool(world.requests(b'<F2HALT>')))
     assert world.now - stop.at <= 0.051
-    world.until(lambda: stop.outcome is not None)
+    world.finish(stop)
     assert stop.waited_s <= 4.5
-    world.until(lambda: move.outcome is not None)
-    assert move.outcome is Outcome.DONE
+    assert world.finish(move) is Outcome.DONE
 
 
 def test_repeated_stops_do_not_keep_the_caller_of_a_move_waiting() -> None:
@@ -319,8 +315,7 @@ def test_repeated_stops_do_not_keep_the_caller_of_a_move_waiting() -> None:
     world.faults.mute(world.now + 60)
     for moment_s in range(0, 60, 3):
         world.after(moment_s, lambda: world.ask(Stop(1)))
-    world.until(lambda: move.outcome is not None)
-    assert move.outcome is Outcome.FAILED
+    assert world.finish(move) is Outcome.FAILED
     assert move.waited_s < 5
     world.run(80)
     assert not world.hub.focusers[1].moving

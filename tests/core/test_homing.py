@@ -72,8 +72,7 @@ def test_a_stop_of_homing_leaves_no_position_until_it_is_homed() -> None:
 def test_homing_has_a_timeout_of_its_own_and_is_halted_after_it() -> None:
     world = World(replace(SETTINGS, home_timeout_s=3.0), hub=OE).connected()
     homing = world.ask(Home(1))
-    world.until(lambda: homing.outcome is not None)
-    assert homing.outcome is Outcome.FAILED
+    assert world.finish(homing) is Outcome.FAILED
     assert 3.0 <= homing.waited_s < 3.5
     assert not world.hub.focusers[1].moving
 
@@ -85,8 +84,7 @@ def test_homing_whose_answer_was_spoilt_is_not_begun_twice(fault: str) -> None:
     world.until(lambda: bool(world.requests(b'GETSTATUS')))
     world.until(lambda: not world.core.is_waiting or b'HOME' in world.sent[-1][1])
     setattr(world.faults, fault, 1)
-    world.until(lambda: homing.outcome is not None)
-    assert homing.outcome is Outcome.DONE
+    assert world.finish(homing) is Outcome.DONE
     assert len(world.requests(b'HOME')) <= 2
     assert world.snapshot(1).homed
 
@@ -124,8 +122,7 @@ def test_a_move_fails_on_a_focuser_that_loses_its_home() -> None:
     world.hub.power_off(world.now, 0.2)
     world.run(0.3)
     world.hub.set('position.1', str(62720 + 3000), world.now)   # by chance it is where it should be
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert 'IsHomed = 0' in (world.snapshot(1).failure or '')
 
 
@@ -134,8 +131,7 @@ def test_homing_fails_if_the_focuser_is_unplugged_on_the_way() -> None:
     homing = world.ask(Home(1))
     world.run(2)
     world.hub.set('probe.1', 'NP', world.now)
-    world.until(lambda: homing.outcome is not None)
-    assert homing.outcome is Outcome.FAILED
+    assert world.finish(homing) is Outcome.FAILED
     assert world.snapshot(1).status == FocuserStatus.Disconnected
 
 

@@ -57,8 +57,7 @@ def test_one_usable_channel_is_enough() -> None:
 def test_a_channel_that_never_answers_delays_the_other_little() -> None:
     world = World(hub={'thirdlynx': '1'})
     caller = world.ask(Connect())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert caller.waited_s < 2
     world.run(10)
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Error)
@@ -124,8 +123,7 @@ def test_a_port_that_cannot_be_opened_is_tried_again() -> None:
     world = World()
     world.open_error = 'no such device'
     caller = world.ask(Connect())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
     assert world.snapshot(1).error == 'no such device'
     world.run(60)
@@ -143,8 +141,7 @@ def test_connecting_again_tries_at_once() -> None:
     world.run(0.5)
     world.open_error = None
     caller = world.ask(Connect())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.DONE
+    assert world.finish(caller) is Outcome.DONE
     assert caller.waited_s < 0.3
 
 
@@ -152,8 +149,7 @@ def test_a_mute_hub_fails_in_time_and_works_when_it_answers() -> None:
     world = World(replace(SETTINGS, serial_timeout_s=10.0))
     world.faults.mute()
     caller = world.ask(Connect())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s <= 4.0
     assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)
     assert 'does not answer' in (world.snapshot(1).error or '')
@@ -167,7 +163,7 @@ def test_opening_that_takes_long_fails_within_4_s() -> None:
     world = World()
     world.opening_takes_s = 8.0
     caller = world.ask(Connect())
-    world.until(lambda: caller.outcome is not None)
+    world.finish(caller)
     assert (caller.outcome, caller.waited_s) == (Outcome.FAILED, 4.0)
     world.run(5)
     assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
@@ -293,8 +289,7 @@ def test_a_power_cycle_fails_a_move_and_shows_the_new_position() -> None:
     move = world.ask(MoveFocuser(1, 5000))
     world.run(2)
     world.hub.power_off(world.now, 1)
-    world.until(lambda: move.outcome is not None)
-    assert move.outcome is Outcome.FAILED
+    assert world.finish(move) is Outcome.FAILED
     world.run(5)
     assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, 0)
     assert len(world.requests(b'MA')) == 1
@@ -338,8 +333,7 @@ def test_a_hub_without_positions_is_in_error_and_not_flooded(
     hub = Hub({'channels': '1,2'}, now=world.now)
     world.answers(lambda request: [(0.002, spoil(hub.receive(request, world.now)))])
     caller = world.ask(Connect())
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     begin = len(world.sent)
     states = set()
     for _ in range(120):

@@ -121,8 +121,7 @@ def test_a_motor_may_start_late() -> None:
 def test_a_motor_that_never_starts_is_halted_and_the_move_failed() -> None:
     world = World(hub={'start_latency': '60'}).connected()
     caller = world.ask(MoveFocuser(1, 700))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s < 5
     assert world.requests()[-2:] == [b'<F1HALT>', b'<F1GETSTATUS>']
     assert world.logged('not begun within 2.5 s')
@@ -133,8 +132,7 @@ def test_a_motor_that_never_starts_is_halted_and_the_move_failed() -> None:
 def test_a_move_that_takes_too_long_is_halted_and_failed() -> None:
     world = World(replace(SETTINGS, move_timeout_s=3.0)).connected()
     caller = world.ask(MoveFocuser(1, 10000))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert 3.0 <= caller.waited_s < 3.5
     assert not world.hub.focusers[1].moving
     assert world.snapshot(1).status == FocuserStatus.Idle
@@ -147,8 +145,7 @@ def test_a_jammed_focuser_fails_its_move_and_is_halted() -> None:
     caller = world.ask(MoveFocuser(1, 5000))
     world.run(2)
     world.hub.focusers[1].jam()
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert len(world.requests(b'MA')) == 1
     assert len(world.requests(b'HALT')) == 1
 
@@ -157,8 +154,7 @@ def test_a_focuser_at_rest_short_of_its_target_has_failed() -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 2000))
     world.after(1.0, lambda: world.hub.receive(b'<F1HALT>', world.now, port=9))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s < 3
     assert world.logged('halted by hand or by another program at')
     assert len(world.requests(b'MA')) == 1, 'the target must not be sent again'
@@ -170,8 +166,7 @@ def test_a_move_that_others_redirect_has_failed() -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 2000))
     world.after(1.0, lambda: world.hub.receive(b'<F1MA033000>', world.now, port=9))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert world.snapshot(1).current_steps == world.snapshot(1).target_steps == 33000 - 32767
 
 
@@ -179,8 +174,7 @@ def test_a_target_that_the_hub_clamps_is_not_reached() -> None:
     world = World(hub={'ma_over_limit': 'clamp'}).connected()
     world.hub.focusers[1].memory.max_pos = 33000
     caller = world.ask(MoveFocuser(1, 2000))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert len(world.requests(b'MA')) == 1
 
 
@@ -233,8 +227,7 @@ def test_a_move_that_is_always_refused_leaves_a_usable_channel() -> None:
     world = World().connected()
     _answer_moves(world, iter([b'ER=1 No\n'] * 9))
     caller = world.ask(MoveFocuser(1, 500))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert caller.waited_s < 1
     assert len(world.requests(b'MA')) == 2
     assert world.snapshot(1).status == FocuserStatus.Idle
@@ -245,8 +238,7 @@ def test_a_move_is_not_begun_when_the_hub_falls_silent_before_it() -> None:
     world = World().connected()
     world.faults.mute()
     caller = world.ask(MoveFocuser(1, 500))
-    world.until(lambda: caller.outcome is not None)
-    assert caller.outcome is Outcome.FAILED
+    assert world.finish(caller) is Outcome.FAILED
     assert world.requests(b'MA') == []
 
 
@@ -325,5 +317,5 @@ def test_a_move_polls_in_its_rhythm_and_six_times_more(hub: dict[str, str], step
         world.run(1)
         began = world.now
         caller = world.ask(MoveFocuser(1, target))
-        world.until(lambda caller=caller: caller.outcome is not None)   # type: ignore[misc]
+        world.finish(caller)
         assert len(world.requests(b'<F1GETSTATUS>', began)) <= caller.waited_s / 0.5 + 6

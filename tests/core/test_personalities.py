@@ -218,8 +218,7 @@ def test_after_a_power_cycle_in_a_move_the_position_is_the_hubs(
     move = world.ask(MoveFocuser(1, 25000))
     world.run(2)
     world.hub.power_off(world.now, 5)
-    world.until(lambda: move.outcome is not None)
-    assert move.outcome is Outcome.FAILED
+    assert world.finish(move) is Outcome.FAILED
     world.run(120)
     snapshot, focuser = world.snapshot(1), world.hub.focusers[1]
     assert not focuser.moving

@@ -27,8 +27,7 @@ def test_firmware_that_omits_the_word_is_believed_after_a_poll() -> None:
     world = World(hub={'sccp_no_set': '1'}).connected()
     world.do(MoveFocuser(1, 400))
     zero = world.ask(SetZero(1))
-    world.until(lambda: zero.outcome is not None)
-    assert zero.outcome is Outcome.DONE
+    assert world.finish(zero) is Outcome.DONE
     assert zero.waited_s < 1.5
     assert len(world.requests(b'SCCP')) == 1
 
@@ -56,8 +55,7 @@ def test_a_sync_that_took_effect_is_not_sent_again() -> None:
     zero = world.ask(SetZero(1))
     world.until(lambda: bool(world.requests(b'SCCP')))
     world.faults.mute_next = 1
-    world.until(lambda: zero.outcome is not None)
-    assert zero.outcome is Outcome.DONE
+    assert world.finish(zero) is Outcome.DONE
     assert len(world.requests(b'SCCP')) == 1
 
 
@@ -67,8 +65,7 @@ def test_a_sync_that_was_lost_is_sent_once_more() -> None:
     zero = world.ask(SetZero(1))
     world.until(lambda: bool(world.requests(b'SCCP')))
     world.faults.lose_requests = 1
-    world.until(lambda: zero.outcome is not None)
-    assert zero.outcome is Outcome.DONE
+    assert world.finish(zero) is Outcome.DONE
     assert world.snapshot(1).current_steps == 0
     assert len(world.requests(b'SCCP')) == 2
 
@@ -83,6 +80,5 @@ def test_a_zero_is_given_up_inside_the_patience_of_a_client() -> None:
     world = World(replace(SETTINGS, serial_timeout_s=30.0, home_reset_timeout_s=60.0)).connected()
     world.faults.mute()
     zero = world.ask(SetZero(1))
-    world.until(lambda: zero.outcome is not None)
-    assert zero.outcome is Outcome.FAILED
+    assert world.finish(zero) is Outcome.FAILED
     assert zero.waited_s <= 4.0

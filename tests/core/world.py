@@ -114,7 +114,10 @@ class World:
 
     def do(self, command: Command, limit_s: float = 300.0) -> Outcome | None:
         """Submit a command and wait for its outcome."""
-        caller = self.ask(command)
+        return self.finish(self.ask(command), limit_s)
+
+    def finish(self, caller: Caller, limit_s: float = 300.0) -> Outcome | None:
+        """Let time pass until a caller has its outcome, and return it; None if it has none within the limit."""
         self.until(lambda: caller.outcome is not None, limit_s)
         return caller.outcome
 

@@ -17,21 +17,24 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import Any
 
 import Pyro4
 import pytest
 
 from tests.daemon.harness import SETTINGS, TOP
 from tests.ports import free_port
+from tests.simulator import harness
 
 UNIT = TOP / 'focusd@.service'
 EXEC_START = 'ExecStart=/usr/bin/focusd /etc/focusd/%i.json\n'
 SYSTEMD = '/lib/systemd/systemd'
 PATIENCE_S = 90.0
 """A hang takes twice WatchdogSec until it is ended for good, and RestartSec until the next start."""
+
+eventually = partial(harness.eventually, limit_s=PATIENCE_S, every_s=0.1)
 
 # A user has no other user to change to, and is in no group but those that he has brought along.
 PRIVILEGED = {'DynamicUser': 'no', 'SupplementaryGroups': ''}
@@ -98,19 +101,6 @@ read -r end || true
 XDG_RUNTIME_DIR=/run/manager systemctl --user exit || true
 wait $manager || true
 '''
-
-T = TypeVar('T')
-
-
-def eventually(condition: Callable[[], T]) -> T:
-    """Wait until the condition is true, and return its value; the deadline only ends a failure."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, 'the condition did not become true'
-        time.sleep(0.1)
 
 
 class ServiceManager:

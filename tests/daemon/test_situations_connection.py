@@ -44,7 +44,7 @@ def test_a_stop_before_connecting_leaves_nothing_behind(prepare: Callable[..., S
     assert site.daemon.call('stop_channel', 1) == NOT_AVAILABLE
     site.connect()
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F.HALT') == []
     site.is_well(1, 2)
 
@@ -65,7 +65,7 @@ def test_a_power_cycle_fails_a_move_which_is_not_sent_again(site: Site, power: s
     assert move.wait() == FAILED
     assert site.wire.sent('F1MA.*') == ['F1MA076000']
     eventually(lambda: site.daemon.state(1) == IDLE)
-    assert site.stands_at(1, 0), 'what the hub has stored, and now believes'
+    assert site.is_at(1, 0), 'what the hub has stored, and now believes'
     site.is_well(1, 2)
 
 
@@ -161,7 +161,7 @@ def test_a_move_straight_after_init_is_carried_out(prepare: Callable[..., Site])
     for steps in (1000, 2000, 0):
         assert site.daemon.call('initialize') == SUCCEEDED
         assert site.daemon.call('set_focus', 1, steps) == SUCCEEDED
-        assert site.stands_at(1, steps)
+        assert site.is_at(1, steps)
         assert site.daemon.call('shutdown') == SUCCEEDED
     assert len(site.wire.sent('F1MA.*')) == 3
     site.connect()
@@ -190,7 +190,7 @@ def test_a_command_does_not_wait_for_the_other_channel(prepare: Callable[..., Si
     assert call.wait() == SUCCEEDED
     if command == 'set_focus':
         assert site.wire.sent('F1MA.*', begin) == ['F1MA056500']
-        assert site.stands_at(1, 500)
+        assert site.is_at(1, 500)
     site.is_well(1, 2)
 
 
@@ -218,7 +218,7 @@ def test_a_probe_lost_for_3_s_is_reported_meanwhile(site: Site) -> None:
         site.is_well(2)
     site.hub('probe 1 +21.7')
     eventually(lambda: site.daemon.state(1) == IDLE)
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.daemon.status()['temperature_1'] == 21.7
     site.is_well(1, 2)
 
@@ -253,7 +253,7 @@ def test_a_setting_that_is_switched_on_in_operation_is_noticed(site: Site) -> No
 def test_firmware_with_a_line_more_or_less_is_served(prepare: Callable[..., Site], options: tuple[str, ...]) -> None:
     site = prepare(*options).connect()
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     site.is_well(1, 2)
 
 

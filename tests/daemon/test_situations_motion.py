@@ -25,7 +25,7 @@ REFUSALS = pytest.mark.parametrize('refusal', [REFUSED_BEFORE_THE_ACK, REFUSED_A
 def test_a_move_request_that_is_lost_is_sent_once_more(site: Site) -> None:
     site.wire.lose('F1MA.*')
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F1MA.*') == ['F1MA058000'] * 2
     site.is_well(1, 2)
 
@@ -38,7 +38,7 @@ def with_a_wrong_letter(reply: bytes) -> Pieces:
 def test_a_move_whose_reply_is_spoilt_is_not_sent_again(site: Site, spoil: Spoil) -> None:
     site.wire.spoil('F1MA.*', spoil)
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F1MA.*') == ['F1MA058000'], site.wire.requests
     site.is_well(1, 2)
 
@@ -47,7 +47,7 @@ def test_a_move_whose_reply_is_spoilt_is_not_sent_again(site: Site, spoil: Spoil
 def test_a_move_that_is_refused_once_is_tried_again(site: Site, refusal: bytes) -> None:
     site.wire.answer('F1MA.*', refusal)
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F1MA.*') == ['F1MA058000'] * 2
     site.is_well(1, 2)
 
@@ -58,7 +58,7 @@ def test_a_move_that_is_always_refused_fails_promptly(site: Site, refusal: bytes
     begun = time.monotonic()
     assert site.daemon.call('set_focus', 1, 2000) == FAILED
     assert time.monotonic() - begun < 5
-    assert site.stands_at(1, 0)
+    assert site.is_at(1, 0)
     assert site.wire.sent('F1MA.*') == ['F1MA058000'] * 2
     site.wire.heal()
     site.is_well(1, 2)
@@ -71,7 +71,7 @@ def test_a_move_arrives_though_the_hub_is_silent_to_its_end(site: Site) -> None:
     assert not move.done, 'it cannot know'
     site.wire.heal()
     assert move.wait() == SUCCEEDED
-    assert site.stands_at(1, 4000)
+    assert site.is_at(1, 4000)
     assert site.wire.sent('F1MA.*') == ['F1MA060000']
     site.is_well(1, 2)
 
@@ -93,7 +93,7 @@ def test_a_channel_that_dies_does_not_disturb_a_move(site: Site) -> None:
     move = site.begin_move(1, 4000)
     site.wire.lose('F2.*', times=1e9)
     assert move.wait() == SUCCEEDED
-    assert site.stands_at(1, 4000)
+    assert site.is_at(1, 4000)
     assert site.wire.sent('F1MA.*') == ['F1MA060000']
     eventually(lambda: site.daemon.state(2) == ERROR)
     assert site.daemon.status()['error_2']
@@ -118,14 +118,14 @@ def test_a_focuser_that_jams_half_way_is_halted(prepare: Callable[..., Site]) ->
     jammed_at = site.truth(1)
     failed_and_halted(site, move.wait())
     site.hub('unjam 1')
-    assert site.stands_at(1, jammed_at)
+    assert site.is_at(1, jammed_at)
     site.is_well(1, 2)
 
 
 def test_a_focuser_that_stops_short_fails_the_move(site: Site) -> None:
     site.hub('lose-steps 1 100')
     failed_and_halted(site, site.daemon.call('set_focus', 1, 2000))
-    assert site.stands_at(1, 1900)
+    assert site.is_at(1, 1900)
     site.is_well(1, 2)
 
 
@@ -133,7 +133,7 @@ def test_a_focuser_that_stops_short_fails_the_move(site: Site) -> None:
 def test_a_motor_that_starts_late_arrives(prepare: Callable[..., Site], latency_s: float) -> None:
     site = prepare('--start-latency', f'{latency_s}').connect()
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F1MA.*') == ['F1MA058000']
     site.is_well(1)
 
@@ -141,7 +141,7 @@ def test_a_motor_that_starts_late_arrives(prepare: Callable[..., Site], latency_
 def test_a_motor_that_starts_far_too_late_is_halted_before(prepare: Callable[..., Site]) -> None:
     site = prepare('--start-latency.1', '6').connect()
     failed_and_halted(site, site.daemon.call('set_focus', 1, 2000))
-    assert site.stands_at(1, 0)
+    assert site.is_at(1, 0)
     site.hub('start_latency 1 0')
     site.is_well(1, 2)
 
@@ -157,7 +157,7 @@ def test_a_target_that_the_hub_clamps_fails_the_move(site: Site) -> None:
     site.wire.alter('F1MA060000', lambda _: b'<F1MA058000>')
     assert site.daemon.call('set_focus', 1, 4000) == FAILED
     # The hub shows the focuser at rest on the hub's own target: there is nothing left to halt.
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F1MA.*') == ['F1MA060000']
     site.is_well(1, 2)
 
@@ -169,7 +169,7 @@ def test_a_move_halted_by_hand_fails_and_is_not_sent_again(site: Site) -> None:
     assert move.wait() == FAILED
     assert time.monotonic() - begun < 5
     assert site.wire.sent('F1MA.*') == ['F1MA076000']
-    assert site.stands_at(1, halted_at)
+    assert site.is_at(1, halted_at)
     site.is_well(1, 2)
 
 
@@ -187,7 +187,7 @@ def test_a_motion_by_hand_while_idle_is_reported_and_allowed(site: Site) -> None
     eventually(lambda: site.daemon.state(1) == MOVING)
     assert site.daemon.call('set_focus', 1, 0) == FAILED, 'it is moved by hand'
     eventually(lambda: site.daemon.state(1) == IDLE)
-    assert site.stands_at(1, 500)
+    assert site.is_at(1, 500)
     assert site.daemon.status()['target_steps_1'] == 500
     assert site.wire.sent('F1(MA.*|HALT)') == []
     site.is_well(1, 2)
@@ -200,7 +200,7 @@ def test_a_move_back_after_a_motion_by_hand_is_carried_out(prepare: Callable[...
     eventually(lambda: site.at_rest(1) and site.truth(1) == 1900)
     assert site.daemon.steps(1) == 2000, 'the daemon has not seen it'
     assert site.daemon.call('set_focus', 1, 2000) == SUCCEEDED
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F1MA.*') == ['F1MA058000'] * 2
     site.is_well(1, 2)
 
@@ -225,7 +225,7 @@ def test_a_stop_while_idle_does_not_cancel_the_move_that_follows(site: Site) -> 
     for steps in (1000, 2000, 1000):
         assert site.daemon.call('stop_channel', 1) == SUCCEEDED
         assert site.daemon.call('set_focus', 1, steps) == SUCCEEDED
-        assert site.stands_at(1, steps)
+        assert site.is_at(1, steps)
     assert len(site.wire.sent('F1MA.*')) == 3
     site.is_well(1, 2)
 
@@ -235,7 +235,7 @@ def test_a_refused_zero_fails_and_is_not_repeated_later(site: Site, refusal: byt
     assert site.daemon.call('set_focus', 1, 1000) == SUCCEEDED
     site.wire.answer('F1SCCP.*', refusal, times=1000)
     assert site.daemon.call('reset_home_position', 1) == FAILED
-    assert site.stands_at(1, 1000)
+    assert site.is_at(1, 1000)
     assert site.wire.sent('F1SCCP.*') == ['F1SCCP056000']
     assert site.daemon.call('shutdown') == SUCCEEDED
     site.connect()
@@ -243,5 +243,5 @@ def test_a_refused_zero_fails_and_is_not_repeated_later(site: Site, refusal: byt
     assert site.wire.sent('F1SCCP.*') == ['F1SCCP056000']
     site.wire.heal()
     assert site.daemon.call('reset_home_position', 1) == SUCCEEDED
-    assert site.stands_at(1, 0)
+    assert site.is_at(1, 0)
     site.is_well(1)

@@ -113,13 +113,13 @@ def test_a_daemon_killed_at_any_moment_is_followed_by_a_good_one(batch: int, pre
                        site.daemon.steps(channel) == site.truth(channel))
             target = chance.randint(-3000, 3000)
             assert site.daemon.call('set_focus', channel, target) == SUCCEEDED, f'kill {k}'
-            assert site.stands_at(channel, target), f'kill {k}'
+            assert site.is_at(channel, target), f'kill {k}'
     assert 'Traceback' not in site.daemon.log
     for text in site.wire.sent('F.MA.*'):
         assert abs(int(text[4:]) - ZERO) <= 3200, text
 
 
-def test_whoever_reads_standard_output_may_go_away(prepare: Callable[..., Site]) -> None:
+def test_the_reader_of_standard_output_may_go_away(prepare: Callable[..., Site]) -> None:
     site = prepare()
     process = _restarted(site.daemon, site.daemon.environment, stdout=subprocess.PIPE)
     assert process.stdout is not None

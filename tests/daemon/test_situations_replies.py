@@ -71,27 +71,20 @@ def name(spoil: Spoil) -> str:
     return spoil.__name__.replace('_', ' ')
 
 
-@pytest.mark.parametrize('count', [1, 3])
-@pytest.mark.parametrize('spoil', SPOILS, ids=map(name, SPOILS))
-def test_a_move_arrives_though_statuses_are_spoilt_on_the_way(site: Site, spoil: Spoil, count: int) -> None:
-    site.wire.spoil('F1GETSTATUS', spoil, count, after='F1MA.*')
+def check_move_arrives(site: Site) -> None:
     assert site.daemon.call('set_focus', 1, 2000) == 0
-    assert site.stands_at(1, 2000)
+    assert site.is_at(1, 2000)
     assert site.wire.sent('F1MA.*') == ['F1MA058000']
     site.wire.heal()
     site.is_well(1, 2)
 
 
+@pytest.mark.parametrize('after', ['F1MA.*', ''], ids=['during the move', 'before the move'])
 @pytest.mark.parametrize('count', [1, 3])
 @pytest.mark.parametrize('spoil', SPOILS, ids=map(name, SPOILS))
-def test_a_move_arrives_though_statuses_are_spoilt_before_it(site: Site, spoil: Spoil,
-                                                                         count: int) -> None:
-    site.wire.spoil('F1GETSTATUS', spoil, count)
-    assert site.daemon.call('set_focus', 1, 2000) == 0
-    assert site.stands_at(1, 2000)
-    assert site.wire.sent('F1MA.*') == ['F1MA058000']
-    site.wire.heal()
-    site.is_well(1, 2)
+def test_a_move_whose_status_replies_are_spoilt_arrives(site: Site, spoil: Spoil, count: int, after: str) -> None:
+    site.wire.spoil('F1GETSTATUS', spoil, count, after=after)
+    check_move_arrives(site)
 
 
 @pytest.mark.parametrize(('count', 'serial_timeout'), [
@@ -101,11 +94,7 @@ def test_a_move_whose_status_replies_drip_arrives(prepare: Callable[..., Site], 
     # At this rate a status takes 8.6 s.
     site = prepare(serial_timeout=serial_timeout, move_timeout=60).connect()
     site.wire.spoil('F1GETSTATUS', dripping, count, after='F1MA.*')
-    assert site.daemon.call('set_focus', 1, 2000) == 0
-    assert site.stands_at(1, 2000)
-    assert site.wire.sent('F1MA.*') == ['F1MA058000']
-    site.wire.heal()
-    site.is_well(1, 2)
+    check_move_arrives(site)
 
 
 @pytest.mark.parametrize('count', [1, 3])
@@ -117,7 +106,7 @@ def test_a_late_reply_from_before_a_move_does_not_answer_it(site: Site, count: i
         site.wire.spoil('F1GETSTATUS', late, count)
         eventually(lambda begin=begin: site.wire.sent('F1GETSTATUS', begin))   # type: ignore[misc]
         assert site.daemon.call('set_focus', 1, steps) == 0
-        assert site.stands_at(1, steps)
+        assert site.is_at(1, steps)
         assert len(site.wire.sent('F1MA.*', begin)) == 1
         site.wire.heal()
     site.is_well(1, 2)

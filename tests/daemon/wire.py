@@ -288,7 +288,7 @@ class Site:
     def at_rest(self, channel: int) -> bool:
         return not self.hub.get(f'{channel}.moving')
 
-    def stands_at(self, channel: int, steps: int) -> bool:
+    def is_at(self, channel: int, steps: int) -> bool:
         """At rest there, in truth and by the very next report."""
         return (self.truth(channel), self.at_rest(channel), self.daemon.steps(channel)) == (steps, True, steps)
 
@@ -303,7 +303,7 @@ class Site:
             begin = len(self.wire.requests)
             there = here + (300 if here < 0 else -300)
             assert self.daemon.call('set_focus', channel, there) == 0
-            assert self.stands_at(channel, there)
+            assert self.is_at(channel, there)
             assert self.wire.sent(f'F{channel}MA.*', begin) == [f'F{channel}MA{ZERO + there:06d}']
         self.proven = True
 

@@ -94,9 +94,8 @@ class Night(FaultActions):
             if self._unhomed(n):
                 self.hub.set(f'speed.{n}', '20000', self.now)
                 self._submit(Home(n))
-                home = self.callers[-1]
-                self.until(lambda: home.outcome is not None)   # noqa: B023
-                self._require(home.outcome is Outcome.DONE, f'channel {n} cannot be homed: {self._states_in_words()}')
+                homed = self.finish(self.callers[-1]) is Outcome.DONE
+                self._require(homed, f'channel {n} cannot be homed: {self._states_in_words()}')
         self._require(self._all_idle(), f'not all channels are Idle: {self._states_in_words()}')
         self._require(not any(self.hub.focusers[n].moving for n in self.site.channels),
                       'a motor runs though all is Idle')

@@ -93,15 +93,15 @@ def report(hub: Hub, text: str, now: float = 0.0) -> dict[str, str]:
     return {key.rstrip(): value for key, _, value in (line.partition(' = ') for line in lines[1:-2])}
 
 
-def eventually(look: Callable[[], T]) -> T:
-    """Wait for something true; the deadline is there only to end a failure."""
-    deadline = time.monotonic() + DEADLINE_S
+def eventually(condition: Callable[[], T], limit_s: float = DEADLINE_S, every_s: float = 0.005) -> T:
+    """Wait until the condition is true, and return its value; the limit only ends a failure."""
+    deadline = time.monotonic() + limit_s
     while True:
-        found = look()
+        found = condition()
         if found:
             return found
-        assert time.monotonic() < deadline, 'it did not come about'
-        time.sleep(0.005)
+        assert time.monotonic() < deadline, 'the condition did not become true'
+        time.sleep(every_s)
 
 
 class Simulator:
