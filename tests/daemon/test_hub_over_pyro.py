@@ -138,7 +138,7 @@ def test_a_channel_in_error_is_cured_by_its_setting(start: Callable[..., Daemon]
     assert daemon.state(1) == FocuserStatus.Idle
 
 
-def test_why_a_command_failed_is_told_until_the_next_succeeds(daemon: Daemon) -> None:
+def test_why_a_command_failed_is_shown_until_the_next_succeeds(daemon: Daemon) -> None:
     move = daemon.begin('set_focus', 1, 20000)
     eventually(lambda: daemon.state(1) == FocuserStatus.Moving)
     daemon.call('stop_channel', 1)

@@ -88,7 +88,7 @@ def test_a_hub_that_is_restarted_on_tcp_is_found_again(simulate: Callable[..., S
 
 
 @pytest.mark.parametrize('fault', ['', 'drip 0.003', 'mute'], ids=['well', 'byte by byte', 'falling silent'])
-def test_a_daemon_tells_the_truth_on_good_slow_and_silent_links(simulate: Callable[..., Simulator], fault: str,
+def test_the_status_is_true_on_good_slow_and_silent_links(simulate: Callable[..., Simulator], fault: str,
                                                                 start: Callable[..., Daemon], tmp_path: Path) -> None:
     simulator, link = on_a_pty(simulate, tmp_path)
     daemon = start(serial_port=link, serial_timeout=2)

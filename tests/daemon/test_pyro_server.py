@@ -367,7 +367,7 @@ def test_other_serializers_are_refused_and_nothing_is_loaded(
 
 
 @pytest.mark.parametrize('serializer', ['json', 'marshal', 'pickle'])
-def test_a_client_with_another_serializer_is_told_which_to_use(shared: Daemon, serializer: str) -> None:
+def test_a_client_with_another_serializer_learns_which_to_use(shared: Daemon, serializer: str) -> None:
     with shared.proxy() as proxy:
         proxy._pyroSerializer = serializer
         with pytest.raises(Pyro4.errors.CommunicationError, match='use serpent'):

@@ -107,7 +107,7 @@ def notifying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
             daemon.kill()
 
 
-def test_the_life_of_the_service_is_told_from_ready_to_stopping(
+def test_the_service_is_reported_from_ready_to_stopping(
         listener: Listener, notifying: Callable[..., Daemon]) -> None:
     daemon = notifying()
     first = listener.receive()
@@ -127,7 +127,7 @@ def test_the_life_of_the_service_is_told_from_ready_to_stopping(
         == [{'READY'}, {'STOPPING'}]
 
 
-def test_an_abstract_socket_is_told_too(notifying: Callable[..., Daemon]) -> None:
+def test_an_abstract_socket_gets_messages_too(notifying: Callable[..., Daemon]) -> None:
     name = f'focusd-test-{os.getpid()}'
     listener = Listener('\0' + name)
     notifying({'NOTIFY_SOCKET': '@' + name})
@@ -145,14 +145,14 @@ def test_the_service_is_not_ready_before_its_object_has_answered(
     assert listener.receive()['READY'] == '1'
 
 
-def test_a_state_that_stays_is_told_once(listener: Listener, notifying: Callable[..., Daemon]) -> None:
+def test_a_state_that_stays_is_sent_once(listener: Listener, notifying: Callable[..., Daemon]) -> None:
     notifying({'WATCHDOG_USEC': '400000'})
     listener.hear_until('READY')
     for _ in range(8):
         assert listener.receive() == {'WATCHDOG': '1'}
 
 
-def test_positions_are_not_told_at_every_poll(listener: Listener, notifying: Callable[..., Daemon]) -> None:
+def test_positions_are_not_sent_at_every_poll(listener: Listener, notifying: Callable[..., Daemon]) -> None:
     daemon = notifying(moving_loop_delay=0.02, idle_loop_delay=0.02)
     listener.hear_until('READY')
     assert daemon.call('initialize') == SUCCEEDED
@@ -234,7 +234,7 @@ def test_the_watchdog_is_not_fed_before_the_service_is_ready(listener: Listener,
     assert [listener.receive(), listener.receive()] == [{'READY': '1', 'STATUS': 'good'}, {'WATCHDOG': '1'}]
 
 
-def test_a_status_that_was_not_received_is_told_again(tmp_path: Path) -> None:
+def test_a_status_that_was_not_received_is_sent_again(tmp_path: Path) -> None:
     address = str(tmp_path / 'late')
     watchdog = Watchdog(ServiceManager({'NOTIFY_SOCKET': address}), {})
     watchdog.report('good')
@@ -267,7 +267,7 @@ def test_a_watchdog_without_a_time_is_none(value: str) -> None:
     assert ServiceManager({'NOTIFY_SOCKET': '@x', 'WATCHDOG_USEC': value}).watchdog_s is None
 
 
-def test_a_manager_that_cannot_be_told_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_manager_that_cannot_be_reached_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'unused')})
     assert not manager.notify({'READY': '1'})
     assert not manager.notify({'READY': '1'})

@@ -59,7 +59,7 @@ wait_until() {
     local left=300
     until "$@" >/dev/null 2>&1; do
         left=$((left - 1))
-        [ $left -gt 0 ] || { echo "in vain: $*"; tail -n 5 /run/*.log; return 1; }
+        [ $left -gt 0 ] || { echo "still failing: $*"; tail -n 5 /run/*.log; return 1; }
         sleep 0.05
     done
 }

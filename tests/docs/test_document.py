@@ -77,13 +77,13 @@ class Port:
     def explain(self, error):
         """A docstring of a function."""
         log('not begun within %g s', 5)
-        return f'channel {self.n}: {error} came to rest at {self.where:+d} steps'
+        return f'channel {self.n}: {error} stopped at {self.where:+d} steps'
 ''')
     found = {(message.place, message.text.replace('\0', '...')) for message in of_file(source, 'module.py')}
     assert found == {
         ('module.py', 'the port is gone'),
         ('module.py:explain', 'not begun within ... s'),
-        ('module.py:explain', 'channel ...: ... came to rest at ... steps')}
+        ('module.py:explain', 'channel ...: ... stopped at ... steps')}
 
 
 def test_a_message_is_recognised_with_anything_in_its_holes(tmp_path: Path) -> None:

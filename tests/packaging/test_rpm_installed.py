@@ -42,7 +42,7 @@ def test_an_upgrade_keeps_an_edited_configuration_and_puts_the_new_one_beside_it
     assert json.loads(config.with_name('clasp.json.rpmnew').read_text())['move_timeout'] == 240
 
 
-def test_an_upgrade_replaces_a_configuration_that_nobody_edited(root: Root, rpms: Built) -> None:
+def test_an_upgrade_replaces_an_unedited_configuration(root: Root, rpms: Built) -> None:
     root.install(rpms.first)
     root.install(rpms.second)
     assert json.loads((root.top / CONFIG).read_text())['move_timeout'] == 240
@@ -78,7 +78,7 @@ def test_the_device_gets_its_name_when_its_rule_comes(root: Root, rpms: Built, c
     assert calls.taken() == ['udevadm control --reload']
 
 
-def test_where_no_systemd_runs_nothing_is_told_to_it(root: Root, rpms: Built, calls: Calls) -> None:
+def test_where_no_systemd_runs_it_gets_no_calls(root: Root, rpms: Built, calls: Calls) -> None:
     root.install(rpms.first)
     root.install(rpms.second)
     assert calls.taken() == []
