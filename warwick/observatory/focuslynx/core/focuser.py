@@ -24,6 +24,7 @@ from .polling import Polling
 from .reports import CompensationReport, ConfigReport, GetConfig, GetStatus, StatusReport
 from .requests import Garbled, Halt, HubError, NextRequest, Reply, Request, Silent, never
 from .snapshot import FocuserSnapshot
+from .source import Source
 from .unsupervised import UnsupervisedMotion
 from .zero import Zero
 
@@ -42,7 +43,7 @@ CONFIG_GAP_S = 0.15
 need not wait for them."""
 
 
-class Focuser:
+class Focuser(Source):
     """The focuser on one channel, as a source of requests. Only the hub may call it."""
 
     def __init__(self, channel: int, limits: Limits, effects: Effects, lost_motion: bool = False) -> None:

@@ -11,6 +11,7 @@ import math
 from .commands import Effects, Outcome, PendingCommand
 from .reports import GetCompensation, GetConfig, GetHubInfo, HubInfo
 from .requests import HubError, Interrupted, NextRequest, Priority, Refused, Reply, Request, never
+from .source import Source
 
 QUERY_LIMIT_S = 3.0
 """When the callers get their outcome at the latest."""
@@ -22,7 +23,7 @@ QUERY_TRIES = 2
 """How often each request is sent at most."""
 
 
-class HubQuery:
+class HubQuery(Source):
     """The requests of one query, one after the other, and the callers that wait for it."""
 
     def __init__(self, effects: Effects) -> None:
@@ -33,16 +34,6 @@ class HubQuery:
         self._ends_at = math.inf
         self._done_at = -math.inf
         self.hub: HubInfo | None = None   # the latest answer since the port was opened
-
-    @property
-    def expects_silence(self) -> bool:
-        """Never."""
-        return False
-
-    @property
-    def failed_polls(self) -> int:
-        """None: a query does not poll."""
-        return 0
 
     def join(self, caller: PendingCommand, answering: tuple[int, ...], now: float) -> None:
         """Add a caller. `answering` are the channels that answer at all; a ThirdLynx has only one."""
@@ -61,9 +52,6 @@ class HubQuery:
         """The next report, at once."""
         return NextRequest(now, self._requests[0], Priority.QUERY) if self._requests else never(1)
 
-    def sent(self, request: Request, now: float) -> None:
-        """Nothing follows from that."""
-
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A report came, whichever source requested it."""
         if isinstance(reply, HubInfo):
@@ -78,12 +66,6 @@ class HubQuery:
         self._tries += 1
         if isinstance(error, Refused) or self._tries >= QUERY_TRIES:
             self._go_on(now)
-
-    def reply_is_lost(self, channel: int) -> None:
-        """Nothing follows from that."""
-
-    def hub_is_silent(self) -> None:
-        """Nothing follows from that."""
 
     def deadline(self, now: float) -> float:
         """When the callers get their outcome at the latest."""
