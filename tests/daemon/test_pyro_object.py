@@ -6,13 +6,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import Pyro4
 import pytest
 
+from tests.core.world import SETTINGS
 from tests.daemon.harness import OBJECT_ID, Daemon
 from tests.simulator.harness import eventually
+from warwick.observatory.focuslynx.core import Command, Outcome, Snapshot
+from warwick.observatory.focuslynx.daemon.pyro_object import FocuserDaemon
 
 (SUCCEEDED, FAILED, BLOCKED, INVALID_IP, INVALID_CHANNEL,
  NOT_AVAILABLE, OUTSIDE, NOT_CONNECTED, NOT_DISCONNECTED) = range(9)
@@ -155,3 +159,27 @@ def test_nothing_but_the_ten_methods_is_exposed(daemon: Daemon) -> None:
         assert not proxy._pyroAttrs
     with Pyro4.Proxy(f'PYRO:Pyro.Daemon@127.0.0.1:{daemon.port}') as pyro:
         assert [name for name in pyro.registered() if name != 'Pyro.Daemon'] == [OBJECT_ID]
+
+
+def test_a_command_that_cannot_be_handed_over_leaves_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hub:
+        def __init__(self) -> None:
+            self.commands: list[Command] = []
+
+        def submit(self, command: Command) -> Future[Outcome]:
+            self.commands.append(command)
+            if len(self.commands) == 1:
+                raise RuntimeError('no memory for it')
+            future: Future[Outcome] = Future()
+            future.set_result(Outcome.DONE)
+            return future
+
+        def snapshot(self) -> Snapshot:
+            raise AssertionError
+
+    hub = Hub()
+    monkeypatch.setattr(Pyro4.current_context, 'client_sock_addr', ('127.0.0.1', 1))
+    focusers = FocuserDaemon(hub, ['127.0.0.1'], SETTINGS)
+    assert focusers.set_focus(1, 5) == FAILED
+    assert focusers.set_focus(1, 5) == SUCCEEDED
+    assert focusers.initialize() == SUCCEEDED

@@ -226,7 +226,8 @@ class FocuserDaemon:
     @_control
     def stop_channel(self, channel: int) -> int:
         """Halt the motor, whatever else is going on."""
-        return self._run(Stop(channel), CALL_LIMIT_S)
+        command = Stop(channel)
+        return _outcome(command, self._hub.submit(command), CALL_LIMIT_S)
 
     @Pyro4.expose
     @_control
@@ -246,22 +247,23 @@ class FocuserDaemon:
         The channels are free again when the command has ended, not when its caller has got the outcome: after a stop,
         a caller can move at once.
         """
-        with ExitStack() as locks:
+        with ExitStack() as locks:   # given back here, too, if the command cannot be handed over
             for n in channels:
                 if not self._busy[n].acquire(blocking=False):
                     return CommandStatus.Blocked
                 locks.callback(self._busy[n].release)
-            return self._run(command, limit_s, release=locks.pop_all().close)
+            future = self._hub.submit(command)
+            release = locks.pop_all().close
+        future.add_done_callback(lambda _: release())
+        return _outcome(command, future, limit_s)
 
-    def _run(self, command: Command, limit_s: float, release: Callable[[], None] | None = None) -> int:
-        future = self._hub.submit(command)
-        if release is not None:
-            future.add_done_callback(lambda _: release())
-        try:
-            return COMMAND_STATUS[future.result(limit_s)]
-        except FutureTimeoutError:
-            log.error('%s had no outcome after %g s', command, limit_s)
-            return CommandStatus.Failed
+
+def _outcome(command: Command, future: Future[Outcome], limit_s: float) -> int:
+    try:
+        return COMMAND_STATUS[future.result(limit_s)]
+    except FutureTimeoutError:
+        log.error('%s had no outcome after %g s', command, limit_s)
+        return CommandStatus.Failed
 
 
 def _date(unix_time_s: float) -> str:
