@@ -105,8 +105,8 @@ class LateReplies:
             return None not in self._kinds and not any(_kind(Halt(channel)) in self._kinds for channel in CHANNELS)
         return isinstance(request, (GetStatus, GetConfig))
 
-    def note_unrequested(self, data: bytes) -> None:
-        """Bytes came without a request: a report that is complete will not come again, nor will anything before it."""
+    def note_bytes(self, data: bytes) -> None:
+        """Bytes came: a report that is complete in them will not come again, nor will anything before it."""
         *lines, partial = (self._partial_line + data).split(b'\n')
         self._partial_line = partial[-MAX_LINE:]
         for line in lines:

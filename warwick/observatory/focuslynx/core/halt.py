@@ -42,7 +42,7 @@ class MotorHalt:
         self._unsent = True                     # no HALT has gone out yet for the latest caller
         self._at_rest_since: float | None = None
         self._callers: list[PendingCommand] = []
-        self.callers_answered = False               # callers could not wait any longer; HALT is repeated slowly
+        self.callers_answered = False           # callers could not wait any longer; HALT is repeated slowly
         self.answer_callers_at = now + CALLER_LIMIT_S
         self.answer_operation_at = now + CALLER_LIMIT_S   # when the caller of the operation gets its outcome, too
 

@@ -116,7 +116,7 @@ class Scheduler:
         """Bytes came. Bytes without a request are dropped."""
         exchange = self._exchange
         self._late.put_off(now)
-        self._late.note_unrequested(data)
+        self._late.note_bytes(data)
         if exchange is None:
             if now < self._quiet_until:
                 self._quiet_until = min(now + QUIET_S, self._quiet_limit)
