@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.core.world import SETTINGS, Caller, World
+from tests.core.world import SETTINGS, World
 from warwick.observatory.focuslynx.constants import CHANNELS, FocuserStatus
 from warwick.observatory.focuslynx.core.commands import (
     Connect,
@@ -52,11 +52,6 @@ def watched(**settings: float) -> Watched:
     return world.watch()
 
 
-def finished(world: World, caller: Caller) -> Outcome | None:
-    world.until(lambda: caller.outcome is not None)
-    return caller.outcome
-
-
 @pytest.mark.parametrize('delay_s, timeout_s, idle_s', [
     (1.2, 2.0, 5.0), (0.8, 1.0, 1.0), (1.9, 2.0, 5.0), (0.3, 0.5, 0.2)])
 def test_a_hub_that_answers_slowly_makes_no_alarm(delay_s: float, timeout_s: float, idle_s: float) -> None:
@@ -71,7 +66,7 @@ def test_no_move_is_refused_on_a_slow_hub() -> None:
     world.faults.settings.delay = 1.2
     for number in range(40):
         callers = [world.ask(MoveFocuser(n, 100 * (number % 2))) for n in CHANNELS]
-        assert [finished(world, caller) for caller in callers] == [Outcome.DONE] * 2
+        assert [world.finish(caller) for caller in callers] == [Outcome.DONE] * 2
         world.run(number % 7)
     assert world.below == []
 
@@ -173,7 +168,7 @@ def test_a_new_connect_makes_no_silent_channel_idle() -> None:
     assert world.snapshot(1).status == FocuserStatus.Error
 
 
-def test_garbled_replies_of_one_channel_are_no_silence_of_the_hub() -> None:
+def test_garbled_replies_of_one_channel_silence_no_hub() -> None:
     world = watched()
     dropped = [False]
 
@@ -236,7 +231,7 @@ def test_a_zero_succeeds_by_no_report_from_before_its_request() -> None:
     assert zero.outcome is Outcome.DONE
 
 
-def test_halted_proves_nothing_about_replies_from_before_the_port_was_opened() -> None:
+def test_halted_settles_nothing_from_before_the_port_was_opened() -> None:
     late = LateReplies()
     late.add_unknown(0.0)
     assert not late.is_settled_by(Halt(1))
