@@ -157,6 +157,20 @@ def test_a_silent_channel_is_usable_when_a_position_is_confirmed() -> None:
     assert (world.snapshot(1).status, world.snapshot(1).current_steps) == (FocuserStatus.Idle, 300)
 
 
+@pytest.mark.parametrize('mute_s', [0.0, 12.0, 60.0])
+def test_a_silent_channel_is_idle_by_the_settings_of_now(mute_s: float) -> None:
+    world = watched()
+    world.until(lambda: world.sent[-1][1] == b'<F1GETCONFIG>' and world.core.is_waiting)
+    world.faults.mute()
+    world.until(lambda: world.snapshot(1).status == FocuserStatus.Error)
+    world.run(mute_s)
+    world.hub.set('max_pos.1', '90001', world.now)   # by another program
+    world.faults.unmute()
+    while world.snapshot(1).status == FocuserStatus.Error:
+        world.run(0.001)
+    assert world.snapshot(1).current_steps == 32767 - 45000
+
+
 def test_a_new_connect_makes_no_silent_channel_idle() -> None:
     world = watched()
     world.run(20)

@@ -277,6 +277,7 @@ class Focuser(Source):
         """A reply came to a request that went out at `sent_at`, for this or for another channel."""
         if request.channel != self.channel or self._link_down is not None:
             return
+        self._polling.not_before = -math.inf   # it answers
         config = self._state.config
         if isinstance(reply, ConfigReport):
             self._learn_config(reply, sent_at, now)
@@ -388,8 +389,8 @@ class Focuser(Source):
         if not state.learn_status(status, sent_at, may_have_moved):
             self._polling.status_due = -math.inf
             return
-        self._polling.status_received(sent_at, self._limits.moving_loop_delay_s if status.moving
-                                      else self._limits.idle_loop_delay_s)
+        pace_s = self._limits.moving_loop_delay_s if status.moving else self._limits.idle_loop_delay_s
+        self._polling.status_received(sent_at, pace_s, at_rest=operation is None and self._halt is None)
         if self._halt is not None:
             if self._halt.learn_status(status, now):
                 state.adopt_position_as_target()

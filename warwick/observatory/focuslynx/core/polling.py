@@ -32,8 +32,8 @@ class Polling:
 
     def restart(self) -> None:
         """The port is opened: everything is due, and nothing has failed yet."""
-        self.error: HubError | None = None   # of the last exchange, if it failed
-        self.known_reason: str | None = None   # why there is no report yet, before polls have failed
+        self.error: HubError | None      # of the last exchange, if it failed
+        self.known_reason: str | None    # why there is no report yet, before polls have failed
         self._config_failures = 0
         self._status_sent_at = self._config_sent_at = -math.inf
         self._reset_failures()
@@ -61,23 +61,41 @@ class Polling:
         """Whether a reading of the settings has failed, not too often."""
         return 0 < self._config_failures <= FREE_RETRIES
 
-    def status_received(self, sent_at: float, pace_s: float) -> None:
-        """A status came and is believed. This ends a row of failures: no other reply shows where the focuser is."""
+    def status_received(self, sent_at: float, pace_s: float, at_rest: bool) -> None:
+        """A status came and is believed. This ends a row of failures: no other reply shows where the focuser is.
+
+        `at_rest`: we do nothing with the focuser. After a silence its settings then have to be read as well.
+        """
         self._status_sent_at = sent_at
         self.status_due = sent_at + pace_s
-        self.error = self.known_reason = None
-        self.not_before = -math.inf
-        self._reset_failures()
+        self._awaited.discard(GetStatus)
+        if self._awaited and at_rest:
+            self.config_due, self._config_failures = -math.inf, 0
+        else:
+            self._reset_failures()
 
     def _reset_failures(self) -> None:
+        self.error = self.known_reason = None
+        self.not_before = -math.inf
         self.failures = 0           # in a row, without a status in between
         self._proven_failures = 0   # those of them that prove something
         self._interrupted = 0       # those of them that were interrupted, and may yet be answered
+        # What a silent channel has to report before it is believed again: others may have changed settings meanwhile
+        self._awaited: set[type[Request]] = set()
+
+    def _note_evidence(self, failures: int) -> None:
+        """So many more failures are proven."""
+        self._proven_failures += failures
+        if self._proven_failures >= SILENT_AFTER:
+            self._awaited = {GetStatus, GetConfig}
 
     def config_received(self, sent_at: float, now: float, again_soon: bool) -> None:
         """Settings came and are believed. They are requested less often from a slow hub."""
         self._config_sent_at = sent_at
         self._config_failures = 0
+        if self._awaited == {GetConfig}:
+            self._reset_failures()
+        self._awaited.discard(GetConfig)
         self.config_due = now + (0.0 if again_soon else max(CONFIG_PACE_S, 10 * (now - sent_at)))
 
     def failed(self, request: Request, error: HubError, now: float, pace_s: float) -> None:
@@ -91,7 +109,7 @@ class Polling:
         self.failures += 1
         if request.channel == self._channel:
             self._interrupted += isinstance(error, Interrupted)
-            self._proven_failures += not isinstance(error, Interrupted)
+            self._note_evidence(not isinstance(error, Interrupted))
         self._config_failures += isinstance(request, GetConfig)
         self.status_due = now
         if self.failures > FREE_RETRIES and self.silence is not None:
@@ -100,11 +118,11 @@ class Polling:
     def hub_is_silent(self) -> None:
         """The hub does not answer the other channel either: a failed poll need not be repeated to be believed."""
         if self.failures:
-            self._proven_failures = max(self._proven_failures, SILENT_AFTER)
+            self._note_evidence(max(0, SILENT_AFTER - self._proven_failures))
 
     def interrupted_polls_have_failed(self) -> None:
         """Polls that were interrupted would not have been answered either."""
-        self._proven_failures += self._interrupted
+        self._note_evidence(self._interrupted)
         self._interrupted = 0
 
     def next_request(self) -> NextRequest:
