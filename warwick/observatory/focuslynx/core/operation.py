@@ -9,6 +9,7 @@ request sent once more.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from enum import Enum
 from typing import ClassVar, NamedTuple
 
@@ -66,7 +67,7 @@ class Preconditions(NamedTuple):
     busy: str | None = None
 
 
-class Operation:
+class Operation(ABC):
     """An operation on one focuser, for a caller that waits. `deadline` is when `tick` has something to do."""
 
     title: ClassVar[str] = ''   # of its kind, in the reason of a refusal
@@ -99,20 +100,21 @@ class Operation:
 
     # What differs between operations
 
+    @abstractmethod
     def request(self) -> Request:
         """The request that makes it happen."""
-        raise NotImplementedError
 
     def _prepare(self, status: StatusReport) -> None:
         """Note what the first status shows; may succeed or abort at once."""
+        return
 
     def _took_effect(self, status: StatusReport) -> bool:
         """Whether a status shows that a request without an answer took effect."""
-        raise NotImplementedError
+        return False
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
         """Judge a status that was requested at `at`, after the hub accepted the request."""
-        raise NotImplementedError
+        return
 
     def _may_repeat(self) -> bool:
         """Whether the request may be sent again, after a report has shown that it had no effect."""
@@ -120,6 +122,7 @@ class Operation:
 
     def learn_settings(self, report: ConfigReport | CompensationReport, at: float, now: float) -> None:
         """Take settings of the channel that are believed and were requested at `at`."""
+        return
 
     # What happens to it
 
@@ -242,13 +245,13 @@ class Motion(Operation):
         self._at_rest_since: tuple[float, int] | None = None   # time and counts of the first status at rest
 
     @property
+    @abstractmethod
     def target_counts(self) -> int:
         """Where the focuser is to end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _has_begun(self, status: StatusReport) -> bool:
         """Whether a status shows that the motion has begun."""
-        raise NotImplementedError
 
     def _plan_poll(self, status: StatusReport, at: float) -> None:
         """Plan the next poll of a focuser that moves, or has yet to begin."""
@@ -262,9 +265,9 @@ class Motion(Operation):
         """Whether the first status at rest is proof enough; succeeds if it is."""
         return False
 
+    @abstractmethod
     def _judge_rest(self, status: StatusReport, at: float, now: float) -> None:
         """The focuser has been at rest for STANDSTILL_S: succeed or abort."""
-        raise NotImplementedError
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
         has_begun = self._has_begun(status)
