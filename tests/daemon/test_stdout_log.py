@@ -198,8 +198,10 @@ def test_the_thread_waits_for_a_non_blocking_terminal(pipe: Pipe) -> None:
 def test_arguments_that_do_not_fit_are_a_line_and_no_exception(journal: Pipe) -> None:
     logger = journal.logger()
     logger.info('%d steps', 'many')
-    assert journal.read() == ["<6>cannot be logged: '%d steps': TypeError('%d format: a real number is required, not "
-                              "str')"]
+    lines = journal.read()
+    assert len(lines) == 1   # Python 3.9 words the exception differently
+    assert re.fullmatch(r"<6>cannot be logged: '%d steps': TypeError\('%d format: a .*number is required, not str'\)",
+                        lines[0])
 
 
 def test_a_line_without_end_is_cut(journal: Pipe) -> None:

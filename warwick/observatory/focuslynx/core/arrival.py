@@ -57,10 +57,10 @@ class _Duration(NamedTuple):
         return (self.more_than_s + self.at_most_s) / 2
 
     def narrowed(self, by: _Duration) -> _Duration:
-        """What both observations allow; the later one alone if they contradict each other.
+        """The overlap of both observations; the later one alone if there is none.
 
-        A move that ends a little sooner than ever before is still the same move. Often a single poll has found that,
-        which alone would say that the move may take any time up to then.
+        A move that ends at most SHORTEST_GAP_S sooner than ever before is still the same move: then JITTER_S before its
+        end becomes the lower bound. (If a single poll saw the move, its own lower bound is 0 and says nothing.)
         """
         more_than_s, at_most_s = max(self.more_than_s, by.more_than_s), min(self.at_most_s, by.at_most_s)
         if more_than_s < at_most_s:

@@ -56,7 +56,10 @@ def motor_may_run(facts: Facts) -> bool:
 
 
 def is_silent(facts: Facts) -> bool:
-    """Whether polls have failed so that nothing is known any more, but that our own motion may go on."""
+    """Whether the channel is published as silent: its polls fail, and no motion that we commanded can be going on.
+
+    During such a motion it stays Moving, however many polls fail.
+    """
     return not is_commanded(facts) and facts.polling.silence is not None
 
 

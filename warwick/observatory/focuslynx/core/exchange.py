@@ -3,8 +3,8 @@
 
 The hub answers in order, and its replies carry no number. A request that was given up may be answered later, and that
 late reply must never be taken for the reply to a later request of the same kind. So while late replies may come, the
-only requests are for reports of which no late reply can come. When such a report arrives, everything before it has
-arrived or will never arrive.
+only requests apart from HALT are for reports of which no late reply can come. When such a report arrives, everything
+before it has arrived or will never arrive.
 """
 
 from __future__ import annotations
@@ -96,10 +96,11 @@ class LateReplies:
         return lost
 
     def is_settled_by(self, request: Request) -> bool:
-        """Whether the reply to this request, which was sent while late replies were possible, is certainly not late.
+        """Whether the reply to this request proves that no earlier reply can come any more.
 
-        Reports are requested only if that is so. HALTED does not name its channel, and one from before the port was
-        opened is the same.
+        A status or settings report does: `marker` requests it only if no late one of its kind is possible. HALTED does
+        not name its channel: it proves that only if no HALT of either channel was given up, and if no reply from before
+        the port was opened is possible.
         """
         if isinstance(request, Halt):
             return None not in self._kinds and not any(_kind(Halt(channel)) in self._kinds for channel in CHANNELS)

@@ -4,9 +4,9 @@
 Pure: bytes and the time are given to it, and it leaves bytes to be written. All sources share the link. The hub answers
 in order and its replies carry no number, so:
 
-- After an exchange that did not end well, a late reply may come. The next request is then for a report of another
-  kind, and everything before its header is skipped: a late reply is never taken for that of another request, and no
-  request for a motion goes out while a late reply may come.
+- After an exchange that did not end well, a late reply may come. Apart from HALT, the next request is then for a report
+  of another kind, and everything before its header is skipped: a late reply is never taken for that of another
+  request, and no request for a motion goes out while a late reply may come.
 - HALT waits only for the end of the exchange under way, and for that no longer than HALT_PATIENCE_S.
 """
 
