@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from ..hub_settings import has_home_switch
-from .arrival import History
 from .limits import Limits, StepScale
+from .poll_timing import History
 from .reports import CompensationReport, ConfigReport, StatusReport
 from .requests import DIGITS, MAX_COUNTS
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .arrival import Arrival
 from .commands import Effects, MoveFocuser, Outcome, PendingCommand
 from .focuser_state import UNHOMED, FocuserState
 from .limits import Limits
 from .operation import MAX_TRIES, MOVED_BY_OTHERS, Motion, Phase, Preconditions, Situation
+from .poll_timing import Arrival
 from .reports import CompensationReport, ConfigReport, StatusReport
 from .requests import DIGITS, FEWER_DIGITS, UNACCEPTABLE_PARAMETER, MoveTo, Refused, Request
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from warwick.observatory.focuslynx.core.arrival import EXTRA_POLLS, REMEMBERED_MOVES, Arrival, History
+from warwick.observatory.focuslynx.core.poll_timing import EXTRA_POLLS, REMEMBERED_MOVES, Arrival, History
 
 RHYTHM_S = 0.5
 POLL_S = 0.017   # what a poll takes on the wire
