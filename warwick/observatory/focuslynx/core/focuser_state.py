@@ -58,6 +58,7 @@ class FocuserState:
         self.requested_counts = 0
         self._compensated_from = 0
         self.others_motion = False      # the last report showed a motion that is not ours
+        self.others_motion_seen_at = -math.inf   # when it was seen first
         self._surprising_position: tuple[int, bool | None] | None = None   # counts, and whether homed
 
     @property
@@ -130,6 +131,7 @@ class FocuserState:
             if self.others_motion:
                 return None
             self.others_motion = True
+            self.others_motion_seen_at = self.status_at
             if self.hub_compensation.is_expected:
                 self._compensated_from = began_at
                 return None

@@ -28,6 +28,7 @@ from .commands import (
 from .focuser import Focuser
 from .hub_query import HubQuery
 from .limits import Limits
+from .pending_start import PendingStart
 from .reports import HubInfo
 from .requests import SetSetting
 from .scheduler import Scheduler
@@ -67,7 +68,9 @@ class Hub:
         """`lost_motions`: channels whose motors an earlier Hub set in motion and could not follow to the end."""
         self._port_name = port_name
         self._effects = Effects()
-        self._focusers = {n: Focuser(n, limits, self._effects, n in lost_motions) for n in CHANNELS}
+        starts = {n: PendingStart() for n in CHANNELS}
+        self._focusers = {n: Focuser(n, limits, self._effects, starts[n], starts[other], n in lost_motions)
+                          for n, other in zip(CHANNELS, reversed(CHANNELS))}
         self._query = HubQuery(self._effects)
         self._scheduler = Scheduler(limits, (*self._focusers.values(), self._query), self._effects, self._note_contact)
         self._link = LinkState.OFFLINE

@@ -169,10 +169,15 @@ class Priority(IntEnum):
 
     FIRST_HALT = 0    # no HALT has gone out yet for the latest stop: does not even wait for a HALT of the other channel
     HALT = 1          # a HALT that is repeated
-    AFTER_HALT = 2    # a poll that shows whether the motor has stopped
+    SAFETY_POLL = 2   # a poll that shows whether a motor has to be halted, or halted again
     CHANGE = 3        # sets something in motion, or changes something
     POLL = 4
     QUERY = 5         # only gets information
+
+
+SHORT_TIMEOUT_S = 2.0
+"""How long a reply is waited for at most while a caller waits who gives up after 5 s: so one bad exchange does not fail
+a command, whatever the serial timeout is."""
 
 
 class NextRequest(NamedTuple):
@@ -183,6 +188,7 @@ class NextRequest(NamedTuple):
     priority: Priority = Priority.POLL
     can_wait: bool = False             # only a regular poll of a focuser at rest, or nothing at all
     follows_motion: bool = False       # a poll of a moving focuser, placed where its arrival is expected
+    timeout_s: float = math.inf        # how long its reply is waited for, if that is less than the serial timeout
 
 
 def never(channel: int) -> NextRequest:

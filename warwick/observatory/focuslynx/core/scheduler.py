@@ -151,7 +151,7 @@ class Scheduler:
         for when, source, next_request in self._waiting_requests(now):
             if when > now:
                 continue
-            request, timeout_s = next_request.request, self._limits.serial_timeout_s
+            request, timeout_s = next_request.request, min(self._limits.serial_timeout_s, next_request.timeout_s)
             if isinstance(request, Halt):
                 timeout_s = min(timeout_s, max(HALT_TIMEOUT_S, 2 * (self._slowest_reply_s or 0.0)))
             elif self._late:
