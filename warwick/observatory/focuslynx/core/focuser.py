@@ -131,7 +131,7 @@ class Focuser(Source):
         status, reason = availability.judge(facts, now)
         usable, kind = is_usable(status), OPERATIONS[type(command)]
         required = kind.preconditions(command, self._state, Situation(
-            usable, availability.hub_answers(facts, now), not usable and reason == UNHOMED, self._state.moving,
+            usable, availability.hub_answers(facts, now), not usable and reason == UNHOMED,
             self._busy_with and f'the channel is {self._busy_with}', self._halt is not None, elsewhere))
         if not required.available:
             self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
@@ -167,11 +167,16 @@ class Focuser(Source):
             self._drop_operation('stopped before it began')
 
     def secure(self, now: float) -> bool:
-        """Before the port is closed: halt a motion of ours; returns whether that is not over yet."""
+        """Before the port is closed: halt a motion of ours; returns whether that is not over yet.
+
+        Without a link nothing can be halted: then a motion that has lost its supervision is not over.
+        """
+        if self._link_down is not None:
+            return self.motor_may_run
         if self.motor_may_run and self._halt is None:
             self.stop(None, now)
         self._drop_operation('given up: the daemon disconnects')
-        return self._halt is not None
+        return self.motor_may_run
 
     def _drop_operation(self, reason: str) -> None:
         """End an operation whose request is not on the wire."""
@@ -434,15 +439,16 @@ class Focuser(Source):
             return
         pace_s = self._limits.moving_loop_delay_s if status.moving else self._limits.idle_loop_delay_s
         self._polling.status_received(sent_at, pace_s, at_rest=operation is None and self._halt is None)
+        misplaced = self._why_misplaced(status, sent_at)
         self._pending_start.seen(status)
         if self._halt is not None:
             if self._halt.learn_status(status, sent_at, now):
                 state.adopt_position_as_target()
                 self._halted(self._halt, state.in_steps(status.counts), now)
             return
-        misplaced, before = self._why_misplaced(status, sent_at), self._misplaced
-        self._misplaced = misplaced if before is None else None
-        if misplaced is not None and before is not None:
+        seen_twice = operation is None or self._misplaced is not None
+        self._misplaced = None if seen_twice else misplaced
+        if misplaced is not None and seen_twice:
             self._halt_misplaced(misplaced, now)
             return
         if not explained and self._unsupervised.follows_restart:

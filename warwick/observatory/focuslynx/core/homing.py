@@ -13,7 +13,7 @@ from ..hub_settings import has_home_switch, in_words
 from .commands import Effects, Home, PendingCommand
 from .focuser_state import FocuserState
 from .limits import Limits
-from .operation import MOVED_BY_OTHERS, Motion, Preconditions, Situation
+from .operation import Motion, Preconditions, Situation
 from .pending_start import START_LIMIT_S
 from .reports import StatusReport
 from .requests import Request, SeekHome
@@ -33,8 +33,7 @@ class Homing(Motion):
             return Preconditions(available=False)
         unsupported = None if has_home_switch(config.device_type) else \
             f'the focuser ({config.device_type}, {in_words(config.device_type)}) has no home switch: use zero'
-        moving = f'the focuser is being {MOVED_BY_OTHERS}' if situation.moving else None
-        return Preconditions(True, unsupported, busy=situation.busy or moving)
+        return Preconditions(True, unsupported, busy=situation.busy)
 
     def __init__(self, pending: PendingCommand, command: Home, effects: Effects, limits: Limits, state: FocuserState,
                  now: float) -> None:

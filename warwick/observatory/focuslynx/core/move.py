@@ -33,19 +33,15 @@ class Move(Motion):
     """
 
     title: ClassVar[str] = 'move'
-    needs_rest = False
 
     @staticmethod
     def preconditions(command: MoveFocuser, state: FocuserState, situation: Situation) -> Preconditions:
-        """A move needs a usable focuser, a target within the limits, and no other motion but the hub's compensation."""
+        """A move needs a usable focuser, and a target within the limits."""
         scale = state.scale
         if not situation.usable or scale is None:
             return Preconditions(available=False)
         from_steps = scale.steps(state.target_counts) if command.offset else 0
-        corrected = state.hub_compensation.is_expected and situation.busy is None and not situation.halting
-        moving = f'the focuser is being {MOVED_BY_OTHERS}' if situation.moving and not corrected else None
-        return Preconditions(True, within_limits=scale.allows(from_steps + command.steps),
-                             busy=situation.busy or moving)
+        return Preconditions(True, within_limits=scale.allows(from_steps + command.steps), busy=situation.busy)
 
     def __init__(self, pending: PendingCommand, command: MoveFocuser, effects: Effects, limits: Limits,
                  state: FocuserState, now: float) -> None:
@@ -111,8 +107,6 @@ class Move(Motion):
         if status.moving and self._compensated:
             self._due = now + SETTLE_POLL_S
             self.deadline = min(self.began_at + self._limit_s, now + self._begin_limit_s)
-        elif status.moving:
-            self.abort(f'refused: the focuser is being {MOVED_BY_OTHERS}')
         else:
             super()._check(status, now)
 
@@ -139,8 +133,9 @@ class Move(Motion):
 
     def _send(self, now: float) -> None:
         # The hub may have refused the request only for its length. It did nothing then, in any case.
-        if (isinstance(self._error, Refused) and self._error.number == UNACCEPTABLE_PARAMETER
-                and self.target_counts < 10 ** FEWER_DIGITS):
+        config, error = self._state.config, self._error
+        if (config is not None and not config.names_channel and isinstance(error, Refused)
+                and error.number == UNACCEPTABLE_PARAMETER and self.target_counts < 10 ** FEWER_DIGITS):
             self._digits = FEWER_DIGITS
         super()._send(now)
 

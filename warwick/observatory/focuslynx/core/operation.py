@@ -53,7 +53,6 @@ class Situation(NamedTuple):
     usable: bool           # the focuser can be commanded
     answers: bool          # the hub answers for this channel, even if the focuser cannot be used
     only_unhomed: bool     # it cannot be used for the only reason that it has to be homed
-    moving: bool           # moved by hand, by another program, or by the hub itself
     busy: str | None       # a sentence about what we are doing with the focuser; None for nothing
     halting: bool          # a HALT has not been confirmed yet
     elsewhere: str | None  # what the other focuser of the hub is doing, in words; None for nothing
@@ -91,6 +90,7 @@ class Operation(ABC):
         self._due = now
         self._sent_at = math.inf
         self._tries = 0
+        self._moves = False     # the last status of the check showed motion
         self._refusals = 0      # of the request; a refused one has no effect
         self._looks_first = False   # the deadline was missed by a pause
         self._error: HubError | None = None
@@ -229,8 +229,12 @@ class Operation(ABC):
     # The steps in between
 
     def _check(self, status: StatusReport, now: float) -> None:
+        moved_before, self._moves = self._moves, status.moving
         if status.moving and self.needs_rest:
-            self.abort('refused: the focuser is moving')
+            if moved_before:
+                self.abort(f'refused: the focuser is being {MOVED_BY_OTHERS}')
+            else:
+                self._due = now   # once more: one digit may be misread
         elif self.needs_probe and not self._limits.sees_focuser(status.probe_present):
             self.abort('refused: no focuser is plugged in', Outcome.NOT_AVAILABLE)
         else:

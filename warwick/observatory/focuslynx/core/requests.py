@@ -15,7 +15,8 @@ from ..text import shortened
 
 DIGITS = 6
 FEWER_DIGITS = 5
-"""Digits of the target of a move. Pre-release hubs take five, and refuse six as an unacceptable parameter."""
+"""Digits of the target of a move. Pre-release hubs take five, and refuse six as an unacceptable parameter. The headers
+of their reports do not name the channel (docs/protocol.md, 14)."""
 
 MAX_COUNTS = 10 ** DIGITS - 1
 """Largest position that a request can name."""
@@ -51,6 +52,9 @@ class Silent(HubError):
 class Interrupted(Silent):
     """The exchange was given up for a more urgent one before its time was over: this proves nothing."""
 
+
+HEADER_FIELD = ''
+"""The key by which the fields of a report have its header."""
 
 Reply = object
 """The result of an exchange: a report (reports.py), or the word that the hub answered with."""

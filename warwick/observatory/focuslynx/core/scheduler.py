@@ -129,7 +129,9 @@ class Scheduler:
         except HubError as error:
             self._fail(error, now)
             return
-        if reply is not None:
+        if reply is not None and isinstance(exchange.request, Halt) and self._late.may_answer(exchange.request):
+            self._fail(Interrupted('HALTED may be the answer to the HALT of the other channel'), now)
+        elif reply is not None:
             self._succeed(reply, now)
         elif exchange.settled_by_acknowledgement and not was_acknowledged:
             exchange.deadline = min(exchange.deadline, now + (exchange.request.word_optional_s or 0.0))
