@@ -128,12 +128,24 @@ def test_a_late_report_without_a_channel_is_taken_for_no_other(
 
 def test_a_reply_is_owed_for_as_long_as_bytes_of_others_come() -> None:
     late = LateReplies()
-    late.add(Exchange(HubQuery(Effects()), GetStatus(1), False, 0.0, 1.0), 1.0)
+    late.add(Exchange(HubQuery(Effects()), GetStatus(1), False, 0.0, 1.0), 2.0)
     for now in range(1, 30):
-        late.put_off(now)
+        late.bytes_came(b'STAT', now + 1.0)
         late.expire(now + 0.5)
         assert late
     late.expire(40.0)
+    assert not late
+
+
+def test_a_reply_is_owed_for_as_long_as_the_link_is_silent() -> None:
+    late = LateReplies()
+    late.add(Exchange(HubQuery(Effects()), GetStatus(1), False, 0.0, 1.0), 2.0)
+    late.expire(1e6)
+    assert late
+    late.bytes_came(b'STATUS1', 1e6 + 1)
+    late.expire(1e6 + 0.9)
+    assert late
+    late.expire(1e6 + 1)
     assert not late
 
 

@@ -247,7 +247,7 @@ def test_a_zero_succeeds_by_no_report_from_before_its_request() -> None:
 
 def test_halted_settles_nothing_from_before_the_port_was_opened() -> None:
     late = LateReplies()
-    late.add_unknown(0.0)
+    late.add_unknown()
     assert not late.is_settled_by(Halt(1))
     assert late.is_settled_by(GetStatus(1)) and late.is_settled_by(GetConfig(2))
     late.clear()

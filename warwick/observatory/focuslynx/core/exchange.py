@@ -5,6 +5,10 @@ The hub answers in order, and its replies carry no number. A request that was gi
 late reply must never be taken for the reply to a later request of the same kind. So while late replies may come, the
 only requests apart from HALT are for reports of which no late reply can come. When such a report arrives, everything
 before it has arrived or will never arrive.
+
+While the link is silent, replies may be held up on their way for any time. If a late reply to every report is possible,
+a probe goes out: a request whose reply is not believed. Once bytes come, all late replies come with them: when the link
+has been quiet for a while after that, none is on its way any more.
 """
 
 from __future__ import annotations
@@ -20,19 +24,19 @@ from .source import Source
 Kind = tuple[type, str]
 """Type and target of a request: one kind of reply."""
 
-LATE_LIMIT_S = 5.0
-"""A reply that has not come so long after it was given up never comes, unless the link is still busy with others."""
-
-BUSY_S = 1.0
-"""After bytes have come, late replies may follow for so long."""
+QUIET_AFTER_LATE_S = 1.0
+"""After bytes have come, late replies may follow for so long, or for twice as long as this hub ever needs for one."""
 
 
 class Exchange:
     """A request of one source on its way, and the reply as far as it has come. Times are in seconds."""
 
-    def __init__(self, source: Source, request: Request, skip_stale: bool, now: float, timeout_s: float) -> None:
+    def __init__(self, source: Source, request: Request, skip_stale: bool, now: float, timeout_s: float,
+                 is_probe: bool = False) -> None:
+        """`is_probe`: its reply cannot be told from a late one, and is not believed."""
         self.source = source
         self.request = request
+        self.is_probe = is_probe
         self.parser = ReplyParser(request, skip_stale)
         self.sent_at = now
         self.timeout_s = timeout_s
@@ -49,7 +53,8 @@ class LateReplies:
     """The replies that may still come to requests that were given up, in the order in which those went out."""
 
     def __init__(self) -> None:
-        self._kinds: dict[Kind | None, float] = {}   # kind of reply -> until when it may come
+        self._kinds: dict[Kind | None, float] = {}   # kind of reply -> until when it may come; inf while it is silent
+        self._twice = False                          # two replies of one kind may come
         self._partial_line = b''
         self._coming: Kind | None = None             # kind of the report whose header came last
         self._unnumbered: set[type] = set()          # kinds of reports in which this hub does not name the channel
@@ -57,9 +62,10 @@ class LateReplies:
     def __bool__(self) -> bool:
         return bool(self._kinds)
 
-    def add(self, exchange: Exchange, now: float) -> None:
-        """An exchange was given up."""
-        self._kinds[_kind(exchange.request)] = now + LATE_LIMIT_S
+    def add(self, exchange: Exchange, quiet_at: float) -> None:
+        """An exchange was given up. If bytes of its reply have come, the rest comes before `quiet_at`."""
+        self._twice |= _kind(exchange.request) in self._kinds
+        self._kinds[_kind(exchange.request)] = quiet_at if exchange.reply_has_begun else math.inf
 
     def note_header(self, exchange: Exchange) -> None:
         """A reply came: old firmware does not name the channel in it, so those of both channels are alike."""
@@ -71,19 +77,22 @@ class LateReplies:
         """Whether the reports of this hub name their channel, as far as is known."""
         return not self._unnumbered
 
-    def add_unknown(self, now: float) -> None:
+    def add_unknown(self) -> None:
         """Replies to any requests from before the port was opened may come."""
-        self._kinds[None] = now + LATE_LIMIT_S
+        self._kinds[None] = math.inf
 
     def expire(self, now: float) -> None:
-        """Do not expect replies any more whose time is over."""
-        if self._kinds:
-            self._kinds = {kind: until for kind, until in self._kinds.items() if until > now}
+        """Do not expect replies any more that have not come with others."""
+        if self._kinds and all(until <= now for until in self._kinds.values()):
+            self.clear()
 
-    def put_off(self, now: float) -> None:
-        """Bytes came: late replies may follow them."""
-        if self._kinds:
-            self._kinds = {kind: max(until, now + BUSY_S) for kind, until in self._kinds.items()}
+    def bytes_came(self, data: bytes, quiet_at: float) -> None:
+        """Bytes came: late replies may follow them until `quiet_at`.
+
+        Answers to HALT, which is repeated meanwhile, do not keep the link busy.
+        """
+        only_halted = set(data) <= set(b'!HALTED \r\n')
+        self._kinds = {kind: min(until, quiet_at) if only_halted else quiet_at for kind, until in self._kinds.items()}
 
     def clear(self) -> set[int]:
         """A reply came that cannot be a late one: no earlier reply can come any more.
@@ -91,7 +100,7 @@ class LateReplies:
         Returns the channels whose replies are lost by that.
         """
         lost = {int(kind[1]) for kind in self._kinds if kind is not None and kind[1].isdigit()}
-        self._kinds = {}
+        self._kinds, self._twice = {}, False
         self._partial_line, self._coming = b'', None
         return lost
 
@@ -120,14 +129,14 @@ class LateReplies:
                 self._coming = _HEADERS[text]
             elif text in _UNNUMBERED:
                 self._coming = next((kind for kind in self._kinds if _UNNUMBERED[text] in (kind or ())), None)
-            elif text == b'END' and self._coming in self._kinds:
+            elif text == b'END' and self._coming in self._kinds and not self._twice:
                 kinds = list(self._kinds)
                 for kind in kinds[:kinds.index(self._coming) + 1]:
                     del self._kinds[kind]
 
-    def free_at(self) -> float:
-        """When the first of them cannot come any more."""
-        return min(self._kinds.values(), default=-math.inf)
+    def quiet_at(self) -> float:
+        """When none of them can come any more; math.inf while the link is silent."""
+        return max(self._kinds.values(), default=-math.inf)
 
     def marker(self, wanted: Request) -> Request | None:
         """The report to request in place of `wanted`: itself if it is safe, else the first safe one, else None."""

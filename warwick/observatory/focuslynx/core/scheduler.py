@@ -7,6 +7,7 @@ in order and its replies carry no number, so:
 - After an exchange that did not end well, a late reply may come. Apart from HALT, the next request is then for a report
   of another kind, and everything before its header is skipped: a late reply is never taken for that of another
   request, and no request for a motion goes out while a late reply may come.
+- Where no such report is left, a probe asks whether the hub is there (exchange.py).
 - HALT waits only for the end of the exchange under way, and for that no longer than HALT_PATIENCE_S.
 """
 
@@ -18,7 +19,7 @@ from functools import partial
 
 from ..constants import CHANNELS
 from .commands import Effects, Write
-from .exchange import Exchange, LateReplies
+from .exchange import QUIET_AFTER_LATE_S, Exchange, LateReplies
 from .limits import GIVE_WAY_LIMIT_S, Limits
 from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus
 from .requests import (
@@ -84,7 +85,7 @@ class Scheduler:
 
     def opened(self, now: float) -> None:
         """The port is open: replies to earlier requests may come."""
-        self._late.add_unknown(now)
+        self._late.add_unknown()
         self._unanswered = 0
         self._bytes_came_at = now
 
@@ -115,7 +116,10 @@ class Scheduler:
     def received(self, data: bytes, now: float) -> None:
         """Bytes came. Bytes without a request are dropped."""
         exchange = self._exchange
-        self._late.put_off(now)
+        if exchange is not None and exchange.is_probe:
+            self._fail(Interrupted(f'the answer to {exchange.request} may be a late one'), now)
+            exchange = None
+        self._late.bytes_came(data, self._quiet_at(now))
         self._late.note_bytes(data)
         if exchange is None:
             if now < self._quiet_until:
@@ -154,13 +158,14 @@ class Scheduler:
             if when > now:
                 continue
             request, timeout_s = next_request.request, min(self._limits.serial_timeout_s, next_request.timeout_s)
+            is_probe = False
             if isinstance(request, Halt):
                 timeout_s = min(timeout_s, max(HALT_TIMEOUT_S, 2 * (self._slowest_reply_s or 0.0)))
             elif self._late:
                 safe = self._late.marker(request)
-                assert safe is not None   # or it would not be time for it
-                request = safe
-            self._exchange = Exchange(source, request, bool(self._late), now, timeout_s)
+                is_probe = safe is None
+                request = safe or GetStatus(request.channel)
+            self._exchange = Exchange(source, request, bool(self._late), now, timeout_s, is_probe)
             source.sent(request, now)
             self._effects.append(Write(request.encode()))
             return request
@@ -180,9 +185,14 @@ class Scheduler:
         """From when on a request may go out, after all bytes that came before."""
         if isinstance(request, Halt):
             return -math.inf
-        if self._late and self._late.marker(request) is None:
-            return max(self._quiet_until, self._late.free_at())
+        quiet_at = self._late.quiet_at()
+        if self._late and self._late.marker(request) is None and quiet_at < math.inf:
+            return max(self._quiet_until, quiet_at)
         return self._quiet_until
+
+    def _quiet_at(self, now: float) -> float:
+        """Until when late replies may follow bytes that come now."""
+        return now + max(QUIET_AFTER_LATE_S, 2 * (self._slowest_reply_s or 0.0))
 
     def _gives_way(self, poll: NextRequest, others: list[NextRequest], now: float) -> bool:
         """Whether a poll of a focuser at rest lets a moving one go first, whose arrival is expected at any moment."""
@@ -226,7 +236,7 @@ class Scheduler:
         assert exchange is not None
         if exchange.settled_by_acknowledgement:
             self._succeed('', now)
-            self._late.add(exchange, now)
+            self._late.add(exchange, self._quiet_at(now))
             return
         skipped = exchange.parser.skipped
         only = f', only {quoted(skipped)}' if skipped not in ('', '!') else ''
@@ -259,7 +269,7 @@ class Scheduler:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
         if not isinstance(error, Refused):
-            self._late.add(exchange, now)
+            self._late.add(exchange, self._quiet_at(now))
             if isinstance(error, Garbled):
                 self.last_error = error
                 self._quiet_until, self._quiet_limit = now + QUIET_S, now + LONGEST_QUIET_S
