@@ -104,6 +104,11 @@ class Mechanics:
     slow_start: float = setting(3.0, Number(0, 3600, 's'), 'for how long a fast relative move is slow at first')
     ramp: float = setting(0.0, Number(0, 60, 's'), 'time from rest to full speed, and from full speed to rest')
     start_latency: float = setting(0.0, Number(0, 60, 's'), 'time from the reply to the first step and to IsMoving = 1')
+    moving_latency: float = setting(0.0, Number(0, 60, 's'), 'IsMoving and IsHoming become 1 so long after the first '
+                                    'step; a shorter motion never shows')
+    late_target: bool = setting(False, Flag(), 'Targ Pos changes when the motor begins, not with the reply')
+    halt_cancels_start: bool = setting(True, Flag(), 'HALT within start_latency cancels the start; with 0 the hub '
+                                       'replies HALTED, and the motor begins all the same')
     blc_target: str = setting('overshoot', Choice(('overshoot', 'final')), 'Targ Pos in the first leg with backlash')
     ff_detect: bool = setting(False, Flag(), 'FastFocus secondary is attached (FFDetect)')
     remote_io: bool = setting(False, Flag(), 'in/out remote is attached in place of the probe (RemoteIO)')
