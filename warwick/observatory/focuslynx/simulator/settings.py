@@ -177,7 +177,11 @@ class LinkSettings:
     hub_latency: float = setting(0.001, Number(0, 10, 's'), 'time from the end of a request to its reply, with pace')
     delay: float = setting(0.0, Number(0, 600, 's'), 'all replies come this much later')
     drip: float = setting(0.0, Number(0, 10, 's'), 'replies come byte by byte, with this time between two bytes')
-    seed: int = setting(1, Whole(0, 999999999), 'seed of the random choices of garble and garbage')
+    request_delay: float = setting(0.3, Number(0, 600, 's'), 'how much later the requests of delay-requests come')
+    reply_delay: float = setting(0.3, Number(0, 600, 's'), 'how much later the replies of delay-replies come')
+    deliver_after_close: bool = setting(False, Flag(), 'requests on their way when the host opens its connection '
+                                        'again still reach the hub, and their replies are lost')
+    seed: int = setting(1, Whole(0, 999999999), 'seed of the random choices of all faults')
 
 
 @dataclass(frozen=True)
