@@ -86,6 +86,89 @@ def test_cut_where_wanted(bench: Bench) -> None:
     assert bench.ask() == NAME_1[:4]
 
 
+def test_flip_bit(bench: Bench) -> None:
+    bench('flip-bit 1')
+    assert bench.ask() != NAME_1
+    assert bench.ask() == NAME_1
+
+
+@pytest.mark.parametrize('command', ['delay-replies 1', 'delay-requests 1', 'stall 0.3', 'hold 0.3'])
+def test_a_late_reply(bench: Bench, command: str) -> None:
+    bench(command)
+    assert bench.ask() == b''
+    bench.now = 0.3
+    assert bench.link.read(0.3) == NAME_1
+    assert bench.ask() == NAME_1
+
+
+@pytest.mark.parametrize('command', ['delay-replies 1', 'delay-requests 1'])
+def test_how_late_is_a_setting_of_the_link(bench: Bench, command: str) -> None:
+    bench('request_delay 2')
+    bench('reply_delay 2')
+    bench(command)
+    bench.ask()
+    assert (bench.link.read(1.9), bench.link.read(2.0)) == (b'', NAME_1)
+
+
+@pytest.mark.parametrize('begin, end', [('stall', 'unstall'), ('hold', 'release')])
+def test_late_until_ended(bench: Bench, begin: str, end: str) -> None:
+    bench(begin)
+    assert bench.ask() == b''
+    assert bench.get(begin) is True
+    bench.now = 100.0
+    bench(end)
+    assert bench.link.read(100.0) == NAME_1
+    assert bench.get(begin) is False
+
+
+def test_garble_requests(bench: Bench) -> None:
+    bench('garble-requests 1 0')
+    assert [bench.ask(), bench.ask()] == [b'!\nFocusLynx Foc2\n', NAME_1]
+    bench('garble-requests 1')
+    assert bench.get('garble_requests') == 1
+    assert bench.ask() != NAME_1
+
+
+def test_double_requests(bench: Bench) -> None:
+    bench('double-requests 1')
+    assert [bench.ask(), bench.ask()] == [NAME_1 * 2, NAME_1]
+
+
+def test_refuse(bench: Bench) -> None:
+    bench('refuse 1')
+    assert bench.ask(b'<F1SCNNx>').startswith(b'!\nER=1 ')
+    assert bench.ask() == NAME_1
+
+
+def test_flicker_and_unflicker(bench: Bench) -> None:
+    right = bench.ask(b'<F1GETCONFIG>')
+    bench('flicker 1 LED Brt')
+    assert bench.get('flicker') == [1, 'LED Brt']
+    assert bench.ask(b'<F1GETCONFIG>') != right
+    bench('unflicker')
+    assert bench.ask(b'<F1GETCONFIG>') == right
+
+
+def test_a_connection_that_delivers_after_its_end(bench: Bench) -> None:
+    bench('deliver_after_close 1')
+    bench('hold 5')
+    bench.ask(b'<F1SCNNx>')
+    bench.link.open(1.0)
+    bench.now = 5.0
+    assert [bench.link.read(5.0), bench.ask()] == [b'', b'!\nx\n']
+
+
+def test_get_shows_what_the_hub_does_not(bench: Bench) -> None:
+    bench('start_latency 1')
+    bench('moving_latency 1')
+    bench.ask(b'<F1MA040000>')
+    shown = []
+    for now in (0.5, 1.5, 2.5):
+        bench.now = now
+        shown.append(tuple(bench.get(f'1.{name}') for name in ('starting', 'running', 'moving')))
+    assert shown == [(True, False, False), (False, True, False), (False, True, True)]
+
+
 def test_delay_and_drip_are_settings_of_the_link(bench: Bench) -> None:
     bench('delay 0.4')
     bench('set drip 0.1')

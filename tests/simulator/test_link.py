@@ -243,6 +243,280 @@ class TestUnplug:
         assert link.hub.focusers[1].position == 40000
 
 
+MOVE, STATUS = b'<F1MA056500>', b'<F1GETSTATUS>'
+REFUSED = b'!\nER=1 Unacceptable Parameter Received In Command\n'
+
+
+@pytest.fixture
+def two() -> Link:
+    """A link to a hub with two focusers."""
+    return Link(Hub({'channels': '1,2'}))
+
+
+def targets(link: Link) -> tuple[int, int]:
+    return link.hub.focusers[1].target, link.hub.focusers[2].target
+
+
+class TestGarbledRequests:
+    def test_the_wanted_digit_becomes_another(self, two: Link) -> None:
+        two.faults.garble_requests, two.faults.garble_digit = 1, 6
+        ask(two, 0.0, MOVE)
+        assert targets(two)[0] in range(56501, 56510)
+
+    def test_the_channel_becomes_the_other_one(self, two: Link) -> None:
+        two.faults.garble_requests, two.faults.garble_digit = 1, 0
+        ask(two, 0.0, MOVE)
+        assert targets(two) == (32767, 56500)
+
+    def test_a_request_without_number_goes_to_the_other_channel(self, two: Link) -> None:
+        two.faults.garble_requests = 2
+        assert [ask(two, 0.0) for _ in range(3)] == [NAME_2, NAME_2, NAME_1]
+
+    def test_every_digit_may_be_the_one(self) -> None:
+        faults = LinkFaults()
+        faults.garble_requests = 200
+        garbled = [faults.spoil_request(MOVE)[0] for _ in range(200)]
+        changed = [[i for i in range(len(MOVE)) if one[i] != MOVE[i]] for one in garbled]
+        assert all(len(places) == 1 for places in changed)
+        assert {places[0] for places in changed} == {2, 5, 6, 7, 8, 9, 10}
+        assert {one[2:3] for one in garbled} == {b'1', b'2'}
+
+    def test_one_without_any_digit_does_not_count(self, two: Link) -> None:
+        two.faults.garble_requests = 1
+        assert ask(two, 0.0, b'<FHGETHUBINFO>').startswith(b'!\nHUB INFO\n')
+        assert ask(two, 0.0) == NAME_2
+
+
+class TestDoubledRequests:
+    def test_the_hub_carries_them_out_twice(self, link: Link) -> None:
+        link.faults.double_requests = 1
+        assert [ask(link, 0.0), ask(link, 0.0)] == [NAME_1 * 2, NAME_1]
+
+    def test_each_has_its_own_reply(self, link: Link) -> None:
+        link.faults.double_requests = link.faults.mute_next = 1
+        assert ask(link, 0.0) == NAME_1
+
+
+class TestDelayedRequests:
+    def test_the_hub_gets_them_later(self, link: Link) -> None:
+        link.faults.delay_requests = 1
+        assert ask(link, 1.0, b'<F1SCNNx>') == b''
+        assert link.hub.focusers[1].memory.nickname == 'FocusLynx Foc1'
+        assert link.next_event() == pytest.approx(1.3)
+        assert link.read(1.31) == b'!\nSET\n'
+
+    def test_a_later_request_does_not_overtake(self, link: Link) -> None:
+        link.faults.delay_requests = 1
+        link.faults.settings.request_delay = 0.5
+        link.write(b'<F1SCNNx>', 0.0)
+        assert ask(link, 0.2) == b''
+        assert link.read(0.5) == b'!\nSET\n!\nx\n'
+
+    def test_several_are_late_by_the_same_time(self, link: Link) -> None:
+        link.faults.delay_requests = 2
+        link.write(HELLO + HELLO, 0.0)
+        assert link.read(0.3) == NAME_1 * 2
+
+
+class TestDelayedReplies:
+    def test_the_hub_carries_out_the_command_at_once(self, link: Link) -> None:
+        link.faults.delay_replies = 1
+        assert ask(link, 1.0, b'<F1SCNNx>') == b''
+        assert link.hub.focusers[1].memory.nickname == 'x'
+        assert link.next_event() == pytest.approx(1.3)
+        assert link.read(1.31) == b'!\nSET\n'
+
+    def test_a_later_reply_does_not_overtake(self, link: Link) -> None:
+        link.faults.delay_replies = 1
+        link.write(b'<F1SCNNx>', 0.0)
+        assert ask(link, 0.1) == b''
+        assert link.read(0.3) == b'!\nSET\n!\nx\n'
+
+    def test_a_lost_reply_does_not_count(self, link: Link) -> None:
+        link.faults.delay_replies = link.faults.mute_next = 1
+        assert [ask(link, 0.0), ask(link, 0.0)] == [b'', b'']
+        assert link.read(0.3) == NAME_1
+
+
+def test_one_bit_of_a_reply_is_flipped(link: Link) -> None:
+    link.faults.flip_bit = 1
+    flipped = [one ^ other for one, other in zip(ask(link, 0.0), NAME_1)]
+    assert sum(bin(bits).count('1') for bits in flipped) == 1
+    assert len(flipped) == len(NAME_1)
+    assert ask(link, 0.0) == NAME_1
+
+
+class TestRefuse:
+    def test_a_command_is_not_carried_out(self, link: Link) -> None:
+        link.faults.refuse = 2
+        assert [ask(link, 0.0, MOVE), ask(link, 0.0, b'<FHSCLB005>')] == [REFUSED, REFUSED]
+        assert (link.hub.focusers[1].target, link.hub.memory.led) == (32767, 75)
+        assert ask(link, 0.0, MOVE) == b'!\nM\n'
+
+    @pytest.mark.parametrize('request_', [HELLO, STATUS, b'<F1GETCONFIG>', b'<F1GETTCI>', b'<FHGETHUBINFO>',
+                                          b'<F1HALT>'])
+    def test_reports_and_halt_are_not_refused(self, link: Link, request_: bytes) -> None:
+        link.faults.refuse = 1
+        assert ask(link, 0.0, request_) == Hub().receive(request_, 0.0)
+        assert ask(link, 0.0, MOVE) == REFUSED
+
+    def test_a_hub_without_power_refuses_nothing(self, link: Link) -> None:
+        link.hub.power_off(0.0)
+        link.faults.refuse = 1
+        assert ask(link, 0.0, MOVE) == b''
+
+
+class TestStall:
+    def test_all_replies_come_in_order_at_its_end(self, link: Link) -> None:
+        link.faults.stall(until=2.0)
+        link.write(b'<F1SCNNx>', 0.0)
+        assert ask(link, 1.0) == b''
+        assert link.hub.focusers[1].memory.nickname == 'x'
+        assert link.next_event() == 2.0
+        assert link.read(1.99) == b''
+        assert link.read(2.0) == b'!\nSET\n!\nx\n'
+
+    def test_it_may_be_ended(self, link: Link) -> None:
+        link.faults.stall()
+        assert ask(link, 0.0) == b''
+        assert link.next_event() is None
+        link.faults.unstall()
+        assert link.read(1.0) == NAME_1
+
+    def test_a_reply_stalls_in_its_middle(self, link: Link) -> None:
+        link.faults.settings.drip = 0.1
+        assert ask(link, 0.0) == NAME_1[:1]
+        link.faults.stall(until=0.35)
+        assert link.read(0.3) == b''
+        assert link.read(0.36) == NAME_1[1:4]
+
+
+class TestFlicker:
+    def values(self, link: Link, field: bytes, request: bytes, count: int = 20) -> list[bytes]:
+        return [ask(link, 0.0, request).split(field)[1].split(b'= ')[1].split(b'\n')[0] for _ in range(count)]
+
+    def test_the_last_digit_is_another_one_in_each_report(self, link: Link) -> None:
+        link.faults.flicker(1, 'LED Brt')
+        seen = self.values(link, b'LED Brt', b'<F1GETCONFIG>')
+        assert {value[:2] for value in seen} == {b'07'}
+        assert b'075' not in seen
+        assert all(one != other for one, other in zip(seen, seen[1:]))
+
+    def test_a_sign_and_a_point_stay(self, link: Link) -> None:
+        link.faults.flicker(1, 'Temp(C)')
+        assert {value[:4] for value in self.values(link, b'Temp(C)', STATUS)} == {b'+21.'}
+
+    def test_other_fields_and_channels_are_right(self, two: Link) -> None:
+        two.faults.flicker(1, 'Curr Pos')
+        assert ask(two, 0.0, b'<F2GETSTATUS>') == two.hub.receive(b'<F2GETSTATUS>', 0.0)
+        assert ask(two, 0.0, b'<F1GETCONFIG>') == two.hub.receive(b'<F1GETCONFIG>', 0.0)
+        spoilt, true = ask(two, 0.0, STATUS), two.hub.receive(STATUS, 0.0)
+        assert sum(one != other for one, other in zip(spoilt.split(b'\n'), true.split(b'\n'))) == 1
+
+    def test_a_value_without_digit_stays(self) -> None:
+        link = Link(Hub({'probe': 'NP'}))
+        link.faults.flicker(1, 'Temp(C)')
+        assert ask(link, 0.0, STATUS) == link.hub.receive(STATUS, 0.0)
+
+    def test_it_may_be_ended(self, link: Link) -> None:
+        link.faults.flicker(1, 'Curr Pos')
+        link.faults.unflicker()
+        assert ask(link, 0.0, STATUS) == link.hub.receive(STATUS, 0.0)
+
+
+class TestHold:
+    def test_requests_reach_the_hub_in_order_at_its_end(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.write(b'<F1SCNNx>', 0.0)
+        assert ask(link, 1.0) == b''
+        assert link.hub.focusers[1].memory.nickname == 'FocusLynx Foc1'
+        assert link.next_event() == 2.0
+        assert link.read(2.0) == b'!\nSET\n!\nx\n'
+
+    def test_a_motion_begins_when_the_hub_gets_it(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.write(b'<F1MA033567>', 0.0)
+        assert link.read(50.0) == b'!\nM\n'
+        link.hub.advance(50.0)
+        assert link.hub.focusers[1].position == 33567
+
+    def test_it_may_be_ended(self, link: Link) -> None:
+        link.faults.hold()
+        assert ask(link, 0.0) == b''
+        assert link.next_event() is None
+        link.faults.release(1.0)
+        assert link.next_event() == 1.0
+        assert link.read(1.0) == NAME_1
+        assert ask(link, 1.0) == NAME_1
+
+    def test_an_opened_link_drops_them_and_is_not_held(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.write(b'<F1SCNNx>', 0.0)
+        link.open(0.5)
+        assert ask(link, 0.5) == NAME_1
+        assert link.next_event() is None
+        assert ask(link, 3.0) == NAME_1
+
+    def test_the_next_hold_holds_an_opened_link(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.open(0.5)
+        link.faults.hold(until=4.0)
+        assert ask(link, 1.0) == b''
+        assert link.read(4.0) == NAME_1
+
+
+class TestDeliverAfterClose:
+    @pytest.fixture
+    def link(self) -> Link:
+        link = Link(Hub())
+        link.faults.settings.deliver_after_close = True
+        return link
+
+    def test_a_held_request_is_carried_out_and_its_reply_lost(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.write(b'<F1SCNNx>', 0.0)
+        link.open(0.5)
+        assert ask(link, 1.0) == NAME_1
+        assert link.next_event() == 2.0
+        assert link.read(2.0) == b''
+        assert ask(link, 2.0) == b'!\nx\n'
+
+    def test_so_is_one_that_is_late_by_itself(self, link: Link) -> None:
+        link.faults.delay_requests = 1
+        link.write(b'<F1SCNNx>', 0.0)
+        link.open(0.1)
+        assert [ask(link, 0.2), ask(link, 0.4)] == [NAME_1, b'!\nx\n']
+
+    def test_one_of_an_unplugged_link_needs_nobody_who_reads(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.write(b'<F1SCNNx>', 0.0)
+        link.faults.unplug()
+        assert not link.is_open(1.0)
+        assert link.next_event() == 2.0
+        assert not link.is_open(2.0)
+        assert link.next_event() is None
+        assert link.hub.focusers[1].memory.nickname == 'x'
+
+    def test_requests_of_several_connections_keep_their_order(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.write(b'<F1SCNNx>', 0.0)
+        link.open(0.5)
+        link.faults.hold(until=3.0)
+        link.write(b'<F1SCNNy>', 0.6)
+        link.open(1.0)
+        assert link.read(3.0) == b''
+        assert ask(link, 3.0) == b'!\ny\n'
+
+    def test_a_late_look_keeps_the_order_with_new_requests(self, link: Link) -> None:
+        link.faults.hold(until=2.0)
+        link.write(b'<F1SCNNold>', 0.0)
+        link.open(0.5)
+        link.faults.delay_requests = 1
+        link.write(b'<F1SCNNnew>', 1.0)
+        assert link.read(9.0) == b'!\nSET\n'
+        assert ask(link, 9.0) == b'!\nold\n'
+
+
 def test_faults_are_shared_by_all_links_of_a_hub() -> None:
     hub, faults = Hub(), LinkFaults()
     first, second = Link(hub, faults, port=0), Link(hub, faults, port=1)
@@ -261,6 +535,21 @@ def test_clear_ends_them_all(link: Link) -> None:
     faults.clear()
     link.open(0.0)
     assert ask(link, 0.0) == NAME_1
+
+
+def test_clear_ends_the_faults_of_requests_and_late_replies(link: Link) -> None:
+    faults = link.faults
+    faults.garble_requests = faults.double_requests = faults.delay_requests = faults.delay_replies = 5
+    faults.flip_bit = faults.refuse = 5
+    faults.stall()
+    faults.hold()
+    faults.flicker(1, 'Curr Pos')
+    faults.set('request_delay', '5')
+    faults.set('deliver_after_close', '1')
+    faults.clear()
+    assert faults.truth(0.0) == LinkFaults().truth(0.0)
+    assert ask(link, 0.0, STATUS) == link.hub.receive(STATUS, 0.0)
+    assert ask(link, 0.0, MOVE) == b'!\nM\n'
 
 
 @given(requests=st.lists(st.sampled_from([HELLO, b'<F2HELLO>', b'<F1GETSTATUS>', b'<X', b'noise']), max_size=6),
@@ -288,3 +577,18 @@ def test_no_fault_ever_raises(stream: list[bytes], count: int) -> None:
         ask(link, 0.0, data + b'>' + HELLO)
     faults.clear()
     assert ask(link, 0.0, b'<' + HELLO) == NAME_1
+
+
+@given(stream=st.lists(st.binary(max_size=40) | st.sampled_from([MOVE, STATUS, b'<F>']), max_size=8),
+       count=st.integers(0, 20), field=st.text(max_size=9))
+def test_no_fault_of_requests_ever_raises(stream: list[bytes], count: int, field: str) -> None:
+    link = Link(Hub())
+    faults = link.faults
+    faults.garble_requests = faults.double_requests = faults.delay_requests = faults.delay_replies = count
+    faults.flip_bit = faults.refuse = count
+    faults.flicker(1, field)
+    for now, data in enumerate(stream):
+        ask(link, float(now), data + b'>' + HELLO)
+    faults.clear()
+    link.open(10.0)
+    assert ask(link, 10.0, b'<F1HALT>') == b'!\nHALTED\n'

@@ -469,3 +469,139 @@ class TestClock:
         with pytest.raises(ValueError, match='channel 1 has passed 32800 already'):
             hub.run_to(1, 32800, 5.0)
         assert place(hub, 100.0) == (40000, 40000)
+
+
+class TestMovingLatency:
+    def test_the_motor_runs_before_it_shows(self) -> None:
+        hub = Hub({'moving_latency': '0.3'})
+        ask(hub, '<F1MA033567>')
+        assert (flags(hub, 0.29)[0], place(hub, 0.29)) == ('0', (START + 232, 33567))
+        assert hub.focusers[1].running
+        assert flags(hub, 0.3)[0] == '1'
+        assert flags(hub, 1.0)[0] == '0'
+
+    def test_a_short_motion_never_shows(self) -> None:
+        hub = Hub({'moving_latency': '0.3'})
+        ask(hub, f'<F1MA{START + 200:06d}>')
+        assert {flags(hub, now / 100)[0] for now in range(40)} == {'0'}
+        assert place(hub, 0.4) == (START + 200, START + 200)
+
+    def test_it_follows_the_start_latency(self) -> None:
+        hub = Hub({'start_latency': '0.5', 'moving_latency': '0.3'})
+        ask(hub, '<F1MA033567>')
+        assert [flags(hub, now)[0] for now in (0.5, 0.79, 0.81)] == ['0', '0', '1']
+
+    def test_the_next_events_are_start_show_and_end(self) -> None:
+        hub = Hub({'start_latency': '0.5', 'moving_latency': '0.3'})
+        ask(hub, '<F1MA033567>')
+        for due in (0.5, 0.8, 1.5):
+            assert hub.next_event() == pytest.approx(due)
+            hub.advance(due + 1e-9)
+        assert hub.next_event() is None
+
+    def test_a_new_target_of_a_running_motor_needs_no_second_one(self) -> None:
+        hub = Hub({'moving_latency': '0.3', 'backlash.1': '1'})
+        ask(hub, '<F1MA033567>')
+        ask(hub, '<F1MA034567>', 0.5)
+        assert {flags(hub, now / 10)[0] for now in range(5, 22)} == {'1'}
+
+    def test_a_homing_run_shows_late_and_is_obeyed_at_once(self) -> None:
+        hub = Hub({'type.1': 'OE', 'moving_latency': '0.3'})
+        ask(hub, '<F1HOME>')
+        assert flags(hub, 0.2) == ('0', '0', '0')
+        assert ask(hub, '<F1MA000100>', 0.2).startswith('ER=4')
+        assert flags(hub, 0.3) == ('1', '1', '0')
+        assert flags(hub, 100.0) == ('1', '1', '1')
+
+    def test_a_halt_before_it_shows_aborts_a_homing_run(self) -> None:
+        hub = Hub({'type.1': 'OE', 'moving_latency': '0.3'})
+        ask(hub, '<F1HOME>')
+        ask(hub, '<F1HALT>', 0.2)
+        assert flags(hub, 1.0) == ('0', '0', '0')
+        assert hub.focusers[1].memory.position == 62720
+
+    def test_a_jammed_motor_shows_late_as_well(self) -> None:
+        hub = Hub({'moving_latency': '0.3'})
+        hub.jam(1, 0.0)
+        ask(hub, '<F1MA033567>')
+        assert hub.next_event() == pytest.approx(0.3)
+        assert flags(hub, 0.3)[0] == '1'
+        assert hub.next_event() is None
+
+
+class TestLateTarget:
+    def hub(self) -> Hub:
+        return Hub({'late_target': '1', 'start_latency': '0.5', 'type.1': 'OE'})
+
+    @pytest.mark.parametrize('command, target', [('MA070000', 70000), ('MA050000', 50000), ('HOME', 0)])
+    def test_the_target_changes_when_the_motor_begins(self, command: str, target: int) -> None:
+        hub = self.hub()
+        ask(hub, f'<F1{command}>')
+        assert place(hub, 0.49)[1] == 62720
+        assert place(hub, 0.5)[1] == target
+
+    def test_center_too(self) -> None:
+        hub = self.hub()
+        hub.set('position.1', '1000', 0.0)
+        ask(hub, '<F1CENTER>')
+        assert place(hub, 0.49) == (1000, 1000)
+        assert place(hub, 0.5) == (1000, 62720)
+
+    def test_a_running_motor_shows_a_new_target_at_once(self) -> None:
+        hub = self.hub()
+        ask(hub, '<F1MA070000>')
+        ask(hub, '<F1MA050000>', 1.0)
+        assert place(hub, 1.0)[1] == 50000
+
+    def test_the_last_of_two_waiting_targets_counts(self) -> None:
+        hub = self.hub()
+        ask(hub, '<F1MA070000>')
+        ask(hub, '<F1MA050000>', 0.2)
+        assert place(hub, 0.49)[1] == 62720
+        assert place(hub, 1000.0) == (50000, 50000)
+
+    def test_a_motion_that_is_over_has_shown_its_target(self) -> None:
+        hub = self.hub()
+        hub.focusers[1].short_by = 30
+        ask(hub, '<F1MA063000>')
+        assert place(hub, 1000.0) == (62970, 63000)
+
+    def test_the_end_of_a_jam_does_not_lose_it(self) -> None:
+        hub = self.hub()
+        hub.jam(1, 0.0)
+        ask(hub, '<F1MA063000>')
+        hub.unjam(1, 0.2)
+        assert place(hub, 1000.0) == (63000, 63000)
+
+    def test_a_halt_before_the_start_forgets_it(self) -> None:
+        hub = self.hub()
+        ask(hub, '<F1MA070000>')
+        ask(hub, '<F1HALT>', 0.2)
+        assert place(hub, 1000.0) == (62720, 62720)
+
+
+class TestHaltThatDoesNotCancel:
+    def hub(self) -> Hub:
+        return Hub({'halt_cancels_start': '0', 'start_latency': '0.5'})
+
+    def test_the_motor_begins_all_the_same(self) -> None:
+        hub = self.hub()
+        ask(hub, '<F1MA033567>')
+        assert hub.focusers[1].starting
+        assert ask(hub, '<F1HALT>', 0.2) == 'HALTED\n'
+        assert flags(hub, 0.5)[0] == '1'
+        assert place(hub, 1.5) == (33567, 33567)
+
+    def test_a_halt_of_a_running_motor_stops_it(self) -> None:
+        hub = self.hub()
+        ask(hub, '<F1MA033567>')
+        ask(hub, '<F1HALT>', 0.2)
+        ask(hub, '<F1HALT>', 1.0)
+        assert place(hub, 10.0) == (START + 400, START + 400)
+
+    def test_it_ends_compensation_as_ever(self) -> None:
+        hub = self.hub()
+        ask(hub, '<F1SCTE1>')
+        ask(hub, '<F1MA033567>')
+        ask(hub, '<F1HALT>', 0.2)
+        assert not hub.focusers[1].tc_on

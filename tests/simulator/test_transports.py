@@ -185,6 +185,19 @@ class TestTcp:
             # The hub sees the end when its loop comes round.
             eventually(lambda: not _is_served(simulator))
 
+    def test_what_a_closed_connection_delivers_late_is_carried_out(self, start_tcp: StartSimulator) -> None:
+        simulator = start_tcp('--deliver-after-close', '1')
+        with connect(simulator) as before:
+            assert hello(tcp_host(before)) == NAME_1
+            simulator.control('hold')
+            before.sendall(b'<F1SCNNlate 1>')
+        connection = eventually(lambda: _served(simulator))
+        assert connection is not None
+        with connection:
+            assert tcp_host(connection).read_until(b'1\n') == NAME_1
+            simulator.control('release')
+            assert hello(tcp_host(connection)) == b'!\nlate 1\n'
+
     def test_unplugged_it_resets_and_refuses(self, start_tcp: StartSimulator) -> None:
         simulator = start_tcp()
         with connect(simulator) as connection:
@@ -219,6 +232,19 @@ def _is_served(simulator: Simulator) -> bool:
             return probe.recv(1) == b''
         except ConnectionResetError:
             return True
+
+
+def _served(simulator: Simulator) -> socket.socket | None:
+    """A connection that has asked for HELLO and gets a reply; None while the hub still holds another host."""
+    connection = connect(simulator)
+    connection.sendall(b'<F1HELLO>')
+    try:
+        if connection.recv(1, socket.MSG_PEEK):
+            return connection
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return None
 
 
 def _has_ipv6_loopback() -> bool:

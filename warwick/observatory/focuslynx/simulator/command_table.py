@@ -10,14 +10,14 @@ from .error_replies import BAD_PARAMETER, SLEEPING, UNKNOWN_COMMAND
 from .focuser import Focuser
 from .settings import HubMemory, Variants
 
-__all__ = ['Action', 'Call', 'CommandTable', 'CommandedHub']
+__all__ = ['REPORTS_AND_HALT', 'Action', 'Call', 'CommandTable', 'CommandedHub']
 
 _EMPTY = re.compile('')
 # Commands that some firmware does not have, and the setting that says so.
 _NEWER = {'GETTCI': 'no_gettci', 'REVERSE': 'no_reverse', 'SETMAX': 'no_setmax', 'SETFSS': 'no_setfss',
           'SETINT': 'no_setint'}
-# Commands that a sleeping hub carries out.
-_WHILE_SLEEPING = ('HELLO', 'GETSTATUS', 'GETCONFIG', 'GETTCI', 'GETHUBINFO', 'HALT')
+# The commands that a sleeping hub carries out.
+REPORTS_AND_HALT = ('HELLO', 'GETSTATUS', 'GETCONFIG', 'GETTCI', 'GETHUBINFO', 'HALT')
 
 
 class CommandedHub(Protocol):
@@ -88,7 +88,7 @@ class CommandTable:
                 return UNKNOWN_COMMAND
         if word in _NEWER and getattr(hub.variants, _NEWER[word]):
             return UNKNOWN_COMMAND
-        if hub.variants.sleeping and word not in _WHILE_SLEEPING:
+        if hub.variants.sleeping and word not in REPORTS_AND_HALT:
             return SLEEPING
         pattern = self.patterns[word]
         match = _EMPTY.match('') if pattern is None else pattern.fullmatch(text, len(word))

@@ -64,7 +64,7 @@ def _go(call: Call, goal: int) -> bytes:
         if variants.ma_over_limit == 'error':
             return BAD_PARAMETER
         goal = focuser.memory.max_pos
-    if focuser.homing or (variants.ma_while_moving == 'error' and focuser.phase is not Phase.IDLE):
+    if focuser.in_homing_run or (variants.ma_while_moving == 'error' and focuser.phase is not Phase.IDLE):
         return MOVING
     focuser.move(goal, call.time)
     return _M
@@ -81,7 +81,7 @@ def _run_out(call: Call) -> bytes:
 
 
 def _run(call: Call, outward: bool) -> bytes:
-    if call.focuser.homing:
+    if call.focuser.in_homing_run:
         return MOVING
     call.focuser.run(outward, slow=call.flag(), time=call.time)
     return _M
@@ -89,7 +89,7 @@ def _run(call: Call, outward: bool) -> bytes:
 
 @_on_channel('ERM')
 def _end_run(call: Call) -> bytes:
-    if call.focuser.homing:
+    if call.focuser.in_homing_run:
         return MOVING
     call.focuser.stop(call.time)
     return b'STOPPED\n'
@@ -104,7 +104,7 @@ def _halt(call: Call) -> bytes:
 @_on_channel('HOME')
 def _home(call: Call) -> bytes:
     focuser = call.focuser
-    if focuser.homing:
+    if focuser.in_homing_run:
         return MOVING
     if is_homing(focuser.memory.type):
         focuser.home(call.time)

@@ -162,7 +162,7 @@ def _help(control: Control, now: float, name: str = '') -> str:
     return ' | '.join(said)
 
 
-# Replies
+# Requests and replies
 
 @_command('mute', 'all replies are lost, but commands are carried out; for SECONDS, or until unmute',
           Argument('SECONDS', _SECONDS, optional=True))
@@ -201,6 +201,44 @@ def _lose_requests(control: Control, now: float, count: int) -> None:
     control.faults.lose_requests = count
 
 
+@_command('garble-requests', 'in each of the next N requests a digit is wrong, by chance or that of index DIGIT; 0 is '
+          'the first, which is the channel if the request has one', Argument('N', _COUNT),
+          Argument('DIGIT', Whole(0, 20), optional=True))
+def _garble_requests(control: Control, now: float, count: int, digit: int | None = None) -> None:
+    control.faults.garble_requests, control.faults.garble_digit = count, digit
+
+
+@_command('double-requests', 'the next N requests reach the hub twice in a row', Argument('N', _COUNT))
+def _double_requests(control: Control, now: float, count: int) -> None:
+    control.faults.double_requests = count
+
+
+@_command('delay-requests', 'the next N requests reach the hub late, by request_delay, and in order',
+          Argument('N', _COUNT))
+def _delay_requests(control: Control, now: float, count: int) -> None:
+    control.faults.delay_requests = count
+
+
+@_command('hold', 'requests of the connections that are open now are held back, and reach the hub at its end; for '
+          'SECONDS, or until release', Argument('SECONDS', _SECONDS, optional=True))
+def _hold(control: Control, now: float, seconds: float | None = None) -> None:
+    if seconds is None:
+        control.faults.hold()
+    else:
+        control.faults.hold(now + seconds)
+
+
+@_command('release', 'ends hold: what is held back reaches the hub')
+def _release(control: Control, now: float) -> None:
+    control.faults.release(now)
+
+
+@_command('refuse', 'the hub answers ER=1 to the next N requests other than reports and HALT, and does not carry them '
+          'out', Argument('N', _COUNT))
+def _refuse(control: Control, now: float, count: int) -> None:
+    control.faults.refuse = count
+
+
 @_command('garbage', 'the next N replies begin with noise, before the acknowledgement', Argument('N', _COUNT))
 def _garbage(control: Control, now: float, count: int) -> None:
     control.faults.garbage = count
@@ -220,6 +258,41 @@ def _cut(control: Control, now: float, count: int, keep: int | None = None) -> N
 @_command('double', 'the next N replies are sent twice', Argument('N', _COUNT))
 def _double(control: Control, now: float, count: int) -> None:
     control.faults.double = count
+
+
+@_command('flip-bit', 'in the next N replies one single bit is wrong', Argument('N', _COUNT))
+def _flip_bit(control: Control, now: float, count: int) -> None:
+    control.faults.flip_bit = count
+
+
+@_command('delay-replies', 'the next N replies come late, by reply_delay, and in order', Argument('N', _COUNT))
+def _delay_replies(control: Control, now: float, count: int) -> None:
+    control.faults.delay_replies = count
+
+
+@_command('stall', 'replies stall on their way, and come in order at its end; for SECONDS, or until unstall',
+          Argument('SECONDS', _SECONDS, optional=True))
+def _stall(control: Control, now: float, seconds: float | None = None) -> None:
+    if seconds is None:
+        control.faults.stall()
+    else:
+        control.faults.stall(now + seconds)
+
+
+@_command('unstall', 'ends stall')
+def _unstall(control: Control, now: float) -> None:
+    control.faults.unstall()
+
+
+@_command('flicker', 'the last digit of FIELD, such as LED Brt, is another one in each report of CHANNEL; until '
+          'unflicker', Argument('CHANNEL', _NUMBER), Argument('FIELD', _ANY, rest=True))
+def _flicker(control: Control, now: float, channel: int, field: str) -> None:
+    control.faults.flicker(channel, field)
+
+
+@_command('unflicker', 'ends flicker')
+def _unflicker(control: Control, now: float) -> None:
+    control.faults.unflicker()
 
 
 @_command('say', r'the hub sends a text without a request; \n, \r, \t and \xNN are understood',

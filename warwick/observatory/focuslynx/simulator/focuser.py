@@ -35,9 +35,10 @@ _HOMING = (Phase.HOME_IN, Phase.HOME_BACK)
 class Focuser:
     """A focuser as the hub drives it.
 
-    `position`, `target` and `moving` are what the hub shows as Curr Pos, Targ Pos and IsMoving, at the time of the last
-    `advance`. `tube` is the true position of the draw tube. The two positions differ after a power cut during a motion,
-    after slipped steps, and after an aborted homing run. `store` is called whenever the memory has changed.
+    `position`, `target`, `moving` and `homing` are what the hub shows as Curr Pos, Targ Pos, IsMoving and IsHoming, at
+    the time of the last `advance`. `starting`, `running` and `in_homing_run` are the truth, which the hub itself obeys.
+    `tube` is the true position of the draw tube. The two positions differ after a power cut during a motion, after
+    slipped steps, and after an aborted homing run. `store` is called whenever the memory has changed.
     """
 
     def __init__(self, channel: int, memory: ChannelMemory, mechanics: Mechanics, store: Callable[[], None]) -> None:
@@ -48,7 +49,6 @@ class Focuser:
         self.position = memory.position
         self.target = memory.position
         self.phase = Phase.IDLE
-        self.moving = False
         self.homed = is_homing(memory.type)
         # A working copy of memory.tcomp: HALT clears this one only.
         self.tc_on = memory.tcomp
@@ -57,6 +57,9 @@ class Focuser:
         self.leg: Leg | None = None
         self.final_target = 0   # of a move that overshoots, while it does
         self._store = store
+        self._now = 0.0
+        self._begins = 0.0      # when the motor begins or has begun, from rest
+        self._leg_target = 0    # Targ Pos of the leg, which late_target may hide until the motor begins
         self._slip = 0
         self._gear = (0.0, 0.0)
         self._wants_start_move = False
@@ -65,9 +68,33 @@ class Focuser:
     # What a host and a test can see
 
     @property
-    def homing(self) -> bool:
-        """What IsHoming shows."""
+    def starting(self) -> bool:
+        """Whether a motion is accepted, and the motor has not begun."""
+        return self.leg is not None and self._now < self.leg.start
+
+    @property
+    def running(self) -> bool:
+        """Whether the hub drives the motor now, jammed or not."""
+        return self.leg is not None and self._now >= self.leg.start
+
+    @property
+    def moving(self) -> bool:
+        """What IsMoving shows."""
+        return self.running and self._now >= self._shows_at
+
+    @property
+    def in_homing_run(self) -> bool:
+        """Whether a homing run is accepted or under way."""
         return self.phase in _HOMING
+
+    @property
+    def homing(self) -> bool:
+        """What IsHoming shows. Without moving_latency that is 1 from the reply on."""
+        return self.in_homing_run and (self.moving or not self.mechanics.moving_latency)
+
+    @property
+    def _shows_at(self) -> float:
+        return self._begins + self.mechanics.moving_latency
 
     @property
     def shows_homed(self) -> bool:
@@ -90,8 +117,13 @@ class Focuser:
         times = [self.thermometer.next_at]
         if self._back_at is not None:
             times.append(self._back_at)
-        if self.leg is not None and not self.jammed:
-            times.append(self.leg.end if self.moving else self.leg.start)
+        if self.leg is not None:
+            if self.starting:
+                times.append(self.leg.start)
+            elif not self.moving:
+                times.append(self._shows_at)
+            if not self.jammed:
+                times.append(self.leg.end)
         return None if math.isinf(min(times)) else min(times)
 
     # Time
@@ -106,13 +138,16 @@ class Focuser:
         self._run(time)
 
     def _run(self, time: float) -> None:
+        self._now = time
         if self._back_at is not None and time >= self._back_at:
             began, self._back_at = self._back_at, None
             if is_homing(self.memory.type):
                 self.home(began)
         while self.leg is not None:
             leg = self.leg
-            self.moving = time >= leg.start
+            self._now = time
+            if self.running:
+                self.target = self._leg_target
             if self.jammed:
                 return
             if time < leg.end:
@@ -150,7 +185,6 @@ class Focuser:
     def _rest(self, keep_target: bool = False) -> None:
         self.phase = Phase.IDLE
         self.leg = self._back_at = None
-        self.moving = False
         if not keep_target:
             self.target = self.position
 
@@ -162,9 +196,13 @@ class Focuser:
     def _drive(self, goal: int, time: float, speed: float = 0.0, slow_for: float = 0.0, shown: int = -1) -> None:
         """Start a leg. `start_latency` applies only to a motor at rest. `shown` is Targ Pos if that differs."""
         mechanics = self.mechanics
-        self.target = goal if shown < 0 else shown
+        self._leg_target = goal if shown < 0 else shown
+        if not mechanics.late_target:
+            self.target = self._leg_target
         self._gear = (speed, slow_for)
-        start = time + mechanics.start_latency if self.leg is None else max(time, self.leg.start)
+        if self.leg is None:
+            self._begins = time + mechanics.start_latency
+        start = max(time, self._begins)
         if self.phase is Phase.MOVE and self.short_by:
             lost = min(self.short_by, abs(goal - self.position))
             goal += lost if goal < self.position else -lost
@@ -226,10 +264,12 @@ class Focuser:
 
     def halt(self) -> None:
         """Stop any motion, and clear the working copy of temperature compensation (HALT)."""
-        aborted = self.homing
-        self._rest()
         self.tc_on = False
         self._wants_start_move = False
+        if self.starting and not self.mechanics.halt_cancels_start:
+            return
+        aborted = self.in_homing_run
+        self._rest()
         if aborted:
             # The counter of an aborted homing run means nothing: the position before the run stays stored.
             self.homed = False
@@ -263,7 +303,7 @@ class Focuser:
 
     def save(self) -> None:
         """Store the memory and the position, but never the position during a homing run."""
-        if not self.homing:
+        if not self.in_homing_run:
             self.memory.position = self.position
         self._store()
 
@@ -277,7 +317,7 @@ class Focuser:
         """End a jam. An interrupted motion continues from the present position."""
         self.jammed = False
         if self.leg is not None:
-            self._drive(self.leg.goal, time, *self._gear, shown=self.target)
+            self._drive(self.leg.goal, time, *self._gear, shown=self._leg_target)
 
     def slip(self, counts: int) -> None:
         """Let the tube slip inward by `counts`: its position changes, and the hub does not notice."""

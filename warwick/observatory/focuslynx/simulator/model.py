@@ -268,8 +268,8 @@ class Hub:
         """Move by the hand controller, if there is power. Raises BadSetting while homing or restarting."""
         self.advance(now)
         focuser = self.focusers[channel]
-        if focuser.homing or focuser.restarting:
-            raise BadSetting(f'channel {channel} is {"homing" if focuser.homing else "restarting"}')
+        if focuser.in_homing_run or focuser.restarting:
+            raise BadSetting(f'channel {channel} is {"homing" if focuser.in_homing_run else "restarting"}')
         if self.powered:
             focuser.hand(counts, self._time)
         self._flush()
@@ -338,7 +338,8 @@ class Hub:
         for channel, focuser in self.focusers.items():
             result[str(channel)] = {
                 'position': focuser.position, 'target': focuser.target, 'moving': focuser.moving,
-                'phase': focuser.phase.value, 'homing': focuser.homing, 'homed': focuser.shows_homed,
+                'running': focuser.running, 'starting': focuser.starting, 'phase': focuser.phase.value,
+                'homing': focuser.homing, 'in_homing_run': focuser.in_homing_run, 'homed': focuser.shows_homed,
                 'tube': focuser.tube, 'stored_position': focuser.memory.position, 'jammed': focuser.jammed,
                 'restarting': focuser.restarting, 'tc_on': focuser.tc_on,
                 **{name: value for name, value in settings.stored_fields(focuser.memory).items()

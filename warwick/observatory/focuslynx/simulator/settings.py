@@ -104,6 +104,11 @@ class Mechanics:
     slow_start: float = setting(3.0, Number(0, 3600, 's'), 'for how long a fast relative move is slow at first')
     ramp: float = setting(0.0, Number(0, 60, 's'), 'time from rest to full speed, and from full speed to rest')
     start_latency: float = setting(0.0, Number(0, 60, 's'), 'time from the reply to the first step and to IsMoving = 1')
+    moving_latency: float = setting(0.0, Number(0, 60, 's'), 'IsMoving and IsHoming become 1 so long after the first '
+                                    'step; a shorter motion never shows')
+    late_target: bool = setting(False, Flag(), 'Targ Pos changes when the motor begins, not with the reply')
+    halt_cancels_start: bool = setting(True, Flag(), 'HALT within start_latency cancels the start; with 0 the hub '
+                                       'replies HALTED, and the motor begins all the same')
     blc_target: str = setting('overshoot', Choice(('overshoot', 'final')), 'Targ Pos in the first leg with backlash')
     ff_detect: bool = setting(False, Flag(), 'FastFocus secondary is attached (FFDetect)')
     remote_io: bool = setting(False, Flag(), 'in/out remote is attached in place of the probe (RemoteIO)')
@@ -172,7 +177,11 @@ class LinkSettings:
     hub_latency: float = setting(0.001, Number(0, 10, 's'), 'time from the end of a request to its reply, with pace')
     delay: float = setting(0.0, Number(0, 600, 's'), 'all replies come this much later')
     drip: float = setting(0.0, Number(0, 10, 's'), 'replies come byte by byte, with this time between two bytes')
-    seed: int = setting(1, Whole(0, 999999999), 'seed of the random choices of garble and garbage')
+    request_delay: float = setting(0.3, Number(0, 600, 's'), 'how much later the requests of delay-requests come')
+    reply_delay: float = setting(0.3, Number(0, 600, 's'), 'how much later the replies of delay-replies come')
+    deliver_after_close: bool = setting(False, Flag(), 'requests on their way when the host opens its connection '
+                                        'again still reach the hub, and their replies are lost')
+    seed: int = setting(1, Whole(0, 999999999), 'seed of the random choices of all faults')
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,9 @@ class _SocketTransport(_HostTransport):
         return self._host is not None
 
     def _adopt(self, host: socket.socket) -> None:
+        now = self._server.clock()
+        if self._link.is_open(now):
+            self._link.open(now)  # what is on its way belongs to the host before
         host.setblocking(False)
         self._host = host
         self._unsent.clear()
