@@ -259,7 +259,7 @@ class FaultActions(World):
     def _do_hand(self, channel: int, amount: float) -> None:
         self._disturb(channel)
         focuser = self.hub.focusers[channel]
-        if not focuser.homing and not focuser.restarting:
+        if not focuser.in_homing_run and not focuser.restarting:
             self.hub.hand(channel, int((amount - 0.5) * 4000), self.now)
 
     def _do_halt_by_hand(self, channel: int, amount: float) -> None:
@@ -285,7 +285,7 @@ class FaultActions(World):
 
     def _do_range(self, channel: int, amount: float) -> None:
         focuser = self.hub.focusers[channel]
-        if not focuser.moving and not has_home_switch(focuser.memory.type):
+        if not focuser.running and not has_home_switch(focuser.memory.type):
             lowest = max(focuser.position, focuser.target, 60001 + int(60000 * amount))
             self._change_setting(f'max_pos.{channel}', str(lowest))
 

@@ -26,7 +26,7 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.core.exchange import LATE_LIMIT_S
+from warwick.observatory.focuslynx.core.exchange import QUIET_AFTER_LATE_S
 from warwick.observatory.focuslynx.core.focuser import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.core.hub import Hub
 from warwick.observatory.focuslynx.core.scheduler import HALT_PATIENCE_S
@@ -97,7 +97,7 @@ class Night(FaultActions):
                 homed = self.finish(self.callers[-1]) is Outcome.DONE
                 self._require(homed, f'channel {n} cannot be homed: {self._states_in_words()}')
         self._require(self._all_idle(), f'not all channels are Idle: {self._states_in_words()}')
-        self._require(not any(self.hub.focusers[n].moving for n in self.site.channels),
+        self._require(not any(self.hub.focusers[n].running for n in self.site.channels),
                       'a motor runs though all is Idle')
         bound = 30 + 14 * len(self.plan)
         self._require(len(self.log) <= bound, f'{len(self.log)} log lines for {len(self.plan)} events')
@@ -143,7 +143,7 @@ class Night(FaultActions):
 
     def _runs_for_us(self, focuser: Focuser) -> bool:
         """Whether the motor does what we have commanded."""
-        if not focuser.moving:
+        if not focuser.running:
             return False
         goal = focuser.final_target if focuser.phase is Phase.BLC_OUT else focuser.target
         to_our_target = focuser.phase in (Phase.MOVE, Phase.BLC_OUT) and goal == self._commanded.get(focuser.channel)
@@ -314,7 +314,7 @@ class Night(FaultActions):
             self._corrected_at[channel] = self.now
         if self.now - max(self._disturbed_at[channel], self._corrected_at[channel]) < JUST_NOW_S:
             return
-        self._require(not focuser.moving, f'{command} is done, but the motor runs')
+        self._require(not focuser.running, f'{command} is done, but the motor runs')
         middles = [each.max_counts // 2 for each in self._recent_settings(channel, self._patience_s(
             Caller(command, self.now)) + CONFIG_MAX_AGE_S + 10)]
         if isinstance(command, (MoveFocuser, Home)):
@@ -362,7 +362,8 @@ class Night(FaultActions):
     @property
     def _idle_s(self) -> float:
         """How old a report may be that is still believed."""
-        return self.settings.oldest_report_s + LATE_LIMIT_S   # late replies may leave no safe request
+        # Late replies may leave no safe request: then a probe is sent, and the link has to be quiet after its answer
+        return self.settings.oldest_report_s + self.settings.serial_timeout_s + QUIET_AFTER_LATE_S
 
     def happened(self) -> None:
         """At every step: is what is reported true, and does every caller get its outcome in time?"""
@@ -398,19 +399,19 @@ class Night(FaultActions):
         """Note what a focuser does, and since when."""
         n = focuser.channel
         self._note_settings(n)
-        if not focuser.moving:
+        if not focuser.running:
             self._running_since[n] = None
         elif self._running_since[n] is None:
             self._running_since[n] = self.now
         if focuser.phase is Phase.TC:
             self._corrected_at[n] = self.now
-        if not focuser.homing:
+        if not focuser.in_homing_run:
             self._seeking.discard(n)
         if not self._unhomed(n):
             self._unhomed_since[n] = None
         elif self._unhomed_since[n] is None:
             self._unhomed_since[n] = self.now
-        where = (focuser.position, focuser.moving)
+        where = (focuser.position, focuser.running)
         if where != self._where[n]:
             self._where[n], self._still_since[n] = where, self.now
 
@@ -426,7 +427,7 @@ class Night(FaultActions):
         if unhomed is not None:
             known = has_home_switch(snapshot.device_type or '') and unhomed < snapshot.as_of
             self._require(not known and self.now - unhomed <= 2 * allowed_s, f'channel {n} is Idle and not homed')
-        if not focuser.moving and self._still_since[n] < snapshot.as_of:
+        if not focuser.running and self._still_since[n] < snapshot.as_of:
             steps = [focuser.position - each.max_counts // 2
                      for each in self._recent_settings(n, age_s + 2 * allowed_s)]
             self._require(snapshot.current_steps in steps, f'channel {n} is reported at {snapshot.current_steps}, '
