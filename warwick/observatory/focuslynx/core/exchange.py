@@ -63,7 +63,12 @@ class LateReplies:
         return bool(self._kinds)
 
     def add(self, exchange: Exchange, quiet_at: float) -> None:
-        """An exchange was given up. If bytes of its reply have come, the rest comes before `quiet_at`."""
+        """An exchange was given up. If bytes of its reply have come, the rest comes before `quiet_at`.
+
+        HALTED that may be late is followed by nothing that is not waited for anyway.
+        """
+        if isinstance(exchange.request, Halt) and self._kinds:
+            quiet_at = min(quiet_at, self.quiet_at())
         self._twice |= _kind(exchange.request) in self._kinds
         self._kinds[_kind(exchange.request)] = quiet_at if exchange.reply_has_begun else math.inf
 
