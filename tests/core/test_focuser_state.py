@@ -29,7 +29,7 @@ def test_a_position_changed_while_disconnected_is_noticed() -> None:
     world.run(5)
     world.do(Connect())
     world.run(1)
-    assert world.logged('channel 1: position changed while disconnected, from +500 steps to -200 steps')
+    assert world.logged('channel 1: position changed while it was not polled, from +500 steps to -200 steps')
     assert world.snapshot(1).target_steps == -200
 
 
@@ -39,12 +39,12 @@ def test_a_position_changed_while_the_cable_was_out_is_noticed() -> None:
     world.faults.unplug(world.now + 10)
     world.hub.hand(1, 250, world.now)
     world.run(30)
-    assert world.logged('channel 1: position changed while disconnected, from +500 steps to +750 steps')
+    assert world.logged('channel 1: position changed while it was not polled, from +500 steps to +750 steps')
 
 
 @pytest.mark.parametrize('cut_s, text', [
     (5.0, 'move to +5000 steps failed: the hub is back at +0 steps, where the move began: after a power cut'),
-    (30.0, 'position changed while disconnected, from +')])
+    (30.0, 'position changed while it was not polled, from +')])
 def test_a_power_cut_in_a_move_is_noticed_by_the_position(cut_s: float, text: str) -> None:
     world = World().connected()
     caller = world.ask(MoveFocuser(1, 5000))

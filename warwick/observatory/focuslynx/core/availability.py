@@ -11,9 +11,13 @@ from ..hub_settings import NO_FOCUSER_TYPE, has_home_switch
 from .focuser_state import UNHOMED, FocuserState
 from .limits import Limits
 from .operation import Motion, Operation
+from .pending_start import START_LIMIT_S
 from .polling import Polling
 from .snapshot import FocuserSnapshot, Reports
 from .unsupervised import UnsupervisedMotion
+
+SMALLEST_MAX_POS = 4
+"""With a smaller Max Pos, no step but 0 can be commanded: steps go to +-(Max Pos // 2 - 1)."""
 
 NOT_CONNECTED = 'not connected'
 
@@ -69,11 +73,18 @@ def hub_answers(facts: Facts, now: float) -> bool:
     return facts.link_down is None and (not is_silent(facts) or now <= facts.state.config_at + patience_s)
 
 
+def drifts(state: FocuserState, now: float) -> bool:
+    """Whether the position has differed in each report, at rest, for longer than a motor may take to begin."""
+    return state.drifts_since is not None and now - state.drifts_since > START_LIMIT_S
+
+
 def judge(facts: Facts, now: float) -> tuple[int, str | None]:
     """FocuserStatus and, below Idle, the reason."""
     state = facts.state
     if facts.link_down is not None:
         return facts.link_down.status, facts.link_down.reason
+    if state.contradiction is not None and not is_commanded(facts):
+        return FocuserStatus.Error, f'the settings differ in each report of the hub: {state.contradiction}'
     if state.config is None or state.status is None:
         if facts.polling.silence is not None:
             return FocuserStatus.Error, facts.polling.silence
@@ -82,6 +93,10 @@ def judge(facts: Facts, now: float) -> tuple[int, str | None]:
         return FocuserStatus.Error, facts.polling.silence
     if is_commanded(facts) or facts.motion is not None:
         return FocuserStatus.Moving, None
+    if drifts(state, now):
+        return FocuserStatus.Error, 'the position differs in each report of the hub, although it says IsMoving = 0'
+    if state.config.max_counts < SMALLEST_MAX_POS:
+        return FocuserStatus.Error, f'Max Pos = {state.config.max_counts} leaves no usable range'
     if state.self_moving_settings:
         return FocuserStatus.Error, '; '.join(state.self_moving_settings)
     if not facts.limits.sees_focuser(state.status.probe_present):

@@ -408,7 +408,11 @@ class Focuser(Source):
         compensated = state.hub_compensation.is_expected
         before = state.learn_config(config, sent_at, now)
         if before is None:
+            if state.contradiction is not None:
+                self._polling.config_contradicted(now)
             return
+        if before.device_type != config.device_type:
+            self._log('warning', f'device type of the hub changed from {before.device_type} to {config.device_type}')
         if before.max_counts != config.max_counts:
             self._log('warning', f'Max Pos of the hub changed from {before.max_counts} to {config.max_counts}: '
                                  f'all positions in steps have shifted')
@@ -437,7 +441,10 @@ class Focuser(Source):
         if not state.learn_status(status, sent_at, may_have_moved):
             self._polling.status_due = -math.inf
             return
-        pace_s = self._limits.moving_loop_delay_s if status.moving else self._limits.idle_loop_delay_s
+        assert state.status is not None
+        status = state.status
+        drifts = availability.drifts(state, now)
+        pace_s = self._limits.moving_loop_delay_s if status.moving and not drifts else self._limits.idle_loop_delay_s
         self._polling.status_received(sent_at, pace_s, at_rest=operation is None and self._halt is None)
         misplaced = self._why_misplaced(status, sent_at)
         self._pending_start.seen(status)

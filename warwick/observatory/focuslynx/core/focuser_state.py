@@ -2,8 +2,8 @@
 """What is confirmed about one focuser by the reports of the hub: settings, position, target. Pure.
 
 A reply has no checksum, and a wrong digit makes as good a number as the right one. So a surprise is believed only when
-a second report agrees: changed settings, a motion without a command, a focuser at rest at another place, a home that
-was found.
+a second report agrees: changed settings that limit or cause motion, a motion without a command, a focuser at rest at
+another place, a home that was found. If the second report differs again, that is said, and the pace is as usual.
 """
 
 from __future__ import annotations
@@ -29,20 +29,25 @@ class FocuserState:
         self._limits = limits
         self.move_history = History()
         self.status: StatusReport | None = None
-        self._last_seen: int | None = None   # counts in the last status before the position was lost
+        self._last_seen: tuple[int, str] | None = None   # the position before it was lost: counts, and in steps of then
+        self._last_config: ConfigReport | None = None    # the settings before an outage
+        self.config: ConfigReport | None = None
+        self.scale: StepScale | None = None
         self.hub_compensation = HubCompensation(limits.allow_hub_compensation)
         self.forget()
 
     def forget(self) -> None:
         """Confirm nothing any more."""
         self.lose_position()
-        self.config: ConfigReport | None = None
+        self._last_config = self.config or self._last_config
+        self.config = None
         self.compensation: CompensationReport | None = None
         self.config_at = -math.inf      # when the settings were last received
-        self.scale: StepScale | None = None
+        self.scale = None
         self.digits = DIGITS            # digits that this hub takes in the request for a move
         self.hub_compensation.forget()
         self._surprising_config: ConfigReport | None = None
+        self.contradiction: str | None = None   # how the settings differ in each report, in words
 
     def lose_position(self, comparable: bool = True) -> None:
         """The position has to be read and confirmed again.
@@ -52,7 +57,7 @@ class FocuserState:
         if not comparable:
             self._last_seen = None
         elif self.status is not None:
-            self._last_seen = self.status.counts
+            self._last_seen = self.status.counts, self.in_steps(self.status.counts)
         self.status = None
         self.status_at = -math.inf      # when the request for the status went out
         self.target_counts = 0
@@ -61,11 +66,12 @@ class FocuserState:
         self.others_motion = False      # the last report showed a motion that is not ours
         self.others_motion_seen_at = -math.inf   # when it was seen first
         self._surprising_status: StatusReport | None = None   # waits for a second one to agree
+        self.drifts_since: float | None = None   # since when Curr Pos differs in each report although IsMoving is 0
 
     @property
     def needs_config(self) -> bool:
-        """Whether the settings are not known, or have to be read once more before they are believed."""
-        return self.config is None or self._surprising_config is not None
+        """Whether the settings have to be read at once: first, and once more before they are believed."""
+        return self.contradiction is None and (self.config is None or self._surprising_config is not None)
 
     @property
     def moving(self) -> bool:
@@ -86,13 +92,17 @@ class FocuserState:
     def learn_config(self, config: ConfigReport, requested_at: float, now: float) -> ConfigReport | None:
         """Take settings that were requested at `requested_at`.
 
-        Returns None if they are not believed yet, else the settings before; the first ones count as their own.
+        Returns None if they are not believed yet, else the settings before, even from before an outage; the first
+        ones count as their own.
         """
-        if config not in (self.config, self._surprising_config):
+        surprise = self._surprising_config
+        if _limiting(config) not in [_limiting(each) for each in (self.config, surprise) if each is not None]:
+            if surprise is not None:
+                self.contradiction = _difference(surprise, config)
             self._surprising_config = config
             return None
-        before, self.config, self._surprising_config = self.config, config, None
-        self.config_at = now
+        before, self.config, self._surprising_config = self.config or self._last_config, config, None
+        self.config_at, self.contradiction = now, None
         self.hub_compensation.read(config.compensating, requested_at)
         self.scale = StepScale(min(config.max_counts, MAX_COUNTS), self._limits.soft_step_limits, *_overshoots(config))
         return before or config
@@ -103,13 +113,18 @@ class FocuserState:
         `may_have_moved`: something happens that explains any position.
         """
         known = self.status is not None and status.counts == self.target_counts
-        explained = known or may_have_moved or self.others_motion
+        explained = known or may_have_moved or (self.others_motion and self.drifts_since is None)
         found_home = status.homed is not False and self.status is not None and self.status.homed is False
         surprising = not (may_have_moved or self.others_motion) if status.moving else found_home or not explained
         if surprising and not _agree(status, self._surprising_status):
-            self._surprising_status = status
-            return False
-        self._surprising_status = None
+            is_first, self._surprising_status = self._surprising_status is None, status
+            if is_first:
+                return False
+            if not status.moving:   # a position that differs in each report is motion, whatever IsMoving says
+                status = status._replace(moving=True)
+                self.drifts_since = sent_at if self.drifts_since is None else self.drifts_since
+        else:
+            self._surprising_status = self.drifts_since = None
         if self.status is None:
             self.target_counts = self.requested_counts = status.counts
         self.status = status
@@ -124,9 +139,8 @@ class FocuserState:
         status = self.status
         assert status is not None
         last_seen, self._last_seen = self._last_seen, None
-        if last_seen is not None and last_seen != status.counts:
-            return (f'position changed while disconnected, from {self.in_steps(last_seen)} '
-                    f'to {self.in_steps(status.counts)}')
+        if last_seen is not None and last_seen[0] != status.counts:
+            return f'position changed while it was not polled, from {last_seen[1]} to {self.in_steps(status.counts)}'
         if status.moving:
             began_at, self.target_counts = self.target_counts, status.target_counts
             if self.others_motion:
@@ -218,6 +232,22 @@ class HubCompensation:
     def switched(self) -> None:
         """We have switched compensation on or off: from now on the settings show the truth."""
         self._halted = False
+
+
+_LIMITING_FIELDS = {
+    'max_counts': 'Max Pos', 'device_type': 'Dev Typ', 'compensating': 'TComp ON', 'compensates_at_start': 'TC@Start',
+    'backlash': 'BLC En', 'backlash_steps': 'BLC Stps'}
+"""The settings that limit or cause motion, and how the hub calls them."""
+
+
+def _limiting(config: ConfigReport) -> list[object]:
+    return [getattr(config, field) for field in _LIMITING_FIELDS]
+
+
+def _difference(config: ConfigReport, other: ConfigReport) -> str:
+    """How two reports differ in what limits or causes motion."""
+    return ', '.join(f'{key} = {getattr(config, field)}, then {getattr(other, field)}'
+                     for field, key in _LIMITING_FIELDS.items() if getattr(config, field) != getattr(other, field))
 
 
 def _agree(status: StatusReport, other: StatusReport | None) -> bool:

@@ -164,6 +164,7 @@ class Hub:
 
     def machine_slept(self, now: float) -> None:
         """The machine was suspended: what was known before may not be true any more, until each channel is polled."""
+        self._scheduler.machine_slept(now)
         for focuser in self._focusers.values():
             focuser.machine_slept(now)
 

@@ -98,6 +98,11 @@ class Polling:
         self._awaited.discard(GetConfig)
         self.config_due = now + (0.0 if again_soon else max(CONFIG_PACE_S, 10 * (now - sent_at)))
 
+    def config_contradicted(self, now: float) -> None:
+        """The settings differ in each report: they are read again at the usual pace."""
+        self._config_failures = 0
+        self.config_due = now + CONFIG_PACE_S
+
     def failed(self, request: Request, error: HubError, now: float, pace_s: float) -> None:
         """An exchange of this channel failed. The next poll follows at once; after FREE_RETRIES at the pace `pace_s`.
 

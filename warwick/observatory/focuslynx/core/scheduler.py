@@ -74,6 +74,7 @@ class Scheduler:
         self._unanswered = 0             # exchanges in a row without an answer, of any source
         self.last_error: HubError | None = None
         self._bytes_came_at = -math.inf
+        self._last_source: Source | None = None   # of the latest exchange
         self._late = LateReplies()
         self._quiet_until = self._quiet_limit = -math.inf
         self._slowest_reply_s: float | None = None
@@ -88,6 +89,11 @@ class Scheduler:
         self._late.add_unknown()
         self._unanswered = 0
         self._bytes_came_at = now
+
+    def machine_slept(self, now: float) -> None:
+        """The reply to a request from before the sleep shows how it was before: it is not believed."""
+        if self._exchange is not None:
+            self._fail(Interrupted(f'the machine slept after {self._exchange.request}'), now)
 
     def closed(self) -> None:
         """The port is closed, or lost."""
@@ -166,6 +172,7 @@ class Scheduler:
                 is_probe = safe is None
                 request = safe or GetStatus(request.channel)
             self._exchange = Exchange(source, request, bool(self._late), now, timeout_s, is_probe)
+            self._last_source = source
             source.sent(request, now)
             self._effects.append(Write(request.encode()))
             return request
@@ -177,7 +184,12 @@ class Scheduler:
         A poll of a focuser at rest that gives way is left out: the poll that it gives way to is in the list.
         """
         waiting = [(source, source.next_request(now)) for source in self._sources]
-        waiting.sort(key=lambda each: (each[1].priority, each[1].due))
+        # What is to be read at once waits for a due poll of a moving focuser; not twice in a row, for a slow hub
+        motion_first = any(poll.follows_motion and poll.due <= now and source is not self._last_source
+                           for source, poll in waiting)
+        at_once = now if motion_first else -math.inf
+        waiting.sort(key=lambda each: (each[1].priority, at_once if each[1].due == -math.inf else each[1].due,
+                                       not each[1].follows_motion))
         return [(max(each.due, self._free_at(each.request)), source, each) for source, each in waiting
                 if not self._gives_way(each, [other for _, other in waiting], now)]
 
