@@ -79,3 +79,31 @@ def test_a_channel_without_a_type_is_disconnected() -> None:
     world = World(replace(SETTINGS, temperature_probe_required=False), hub={'type.2': 'ZZ'}).connected()
     assert world.snapshot(2).status == FocuserStatus.Disconnected
     assert world.snapshot(2).error == 'no focuser is configured on this channel (Dev Typ = ZZ)'
+
+
+def test_after_a_sleep_of_the_machine_each_channel_is_polled_first() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.run(1)
+    world.hub.hand(1, 300, world.now)
+    world.now += 3600
+    world.core.machine_slept(world.now)
+    for n in (1, 2):
+        assert world.snapshot(n).status == FocuserStatus.Initializing
+        assert world.snapshot(n).current_steps is None
+    asleep_until = world.now
+    world.run(0.3)
+    assert [world.snapshot(n).status for n in (1, 2)] == [FocuserStatus.Idle] * 2
+    assert world.snapshot(1).current_steps == 800
+    assert world.snapshot(1).as_of >= asleep_until
+
+
+def test_a_move_goes_on_over_a_sleep_of_the_machine() -> None:
+    world = World().connected()
+    caller = world.ask(MoveFocuser(1, 5000))
+    world.run(1)
+    world.now += 20
+    world.core.machine_slept(world.now)
+    assert world.snapshot(1).status == FocuserStatus.Initializing
+    assert world.finish(caller) is Outcome.DONE
+    assert world.snapshot(1).current_steps == 5000

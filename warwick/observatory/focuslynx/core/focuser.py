@@ -202,6 +202,14 @@ class Focuser(Source):
         if self._polling.error is None:
             self._polling.known_reason = reason
 
+    def machine_slept(self, now: float) -> None:
+        """The machine was suspended: a poll has to show where the focuser is. An operation goes on with it."""
+        if self._link_down is None:
+            self._state.lose_position()
+            self._state.config_at = -math.inf   # nothing is set in motion by the settings of before
+            self._arrived = None
+            self._polling.read_now()
+
     def read_now(self) -> None:
         """Read settings and status as soon as possible, whatever the pace."""
         self._polling.read_now()

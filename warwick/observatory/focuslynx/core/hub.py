@@ -160,6 +160,11 @@ class Hub:
         elif self._link is LinkState.SECURING:
             self._go_offline(f'the connection broke while it was being closed: {reason}', now)
 
+    def machine_slept(self, now: float) -> None:
+        """The machine was suspended: what was known before may not be true any more, until each channel is polled."""
+        for focuser in self._focusers.values():
+            focuser.machine_slept(now)
+
     def received(self, data: bytes, now: float) -> None:
         """Bytes came."""
         self._scheduler.received(data, now)
