@@ -16,6 +16,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -179,14 +181,27 @@ def _run(program: str, path: str, level: int) -> int:
     logging.getLogger().addHandler(output)
     logging.getLogger().setLevel(level)
     events.setLevel(logging.INFO)   # the observatory log gets all events, whatever standard output shows
-    output.start()
     try:
-        return _serve(config)
+        with _enough_threads():
+            output.start()
+        try:
+            return _serve(config)
+        finally:
+            output.finish(LOG_LIMIT_S)
     except StartError as error:
         _complain(program, str(error))
         return 1
-    finally:
-        output.finish(LOG_LIMIT_S)
+
+
+@contextmanager
+def _enough_threads() -> Iterator[None]:
+    """Raise StartError if the system does not allow a thread that the block starts."""
+    from .pyro_server import StartError
+
+    try:
+        yield
+    except RuntimeError as error:
+        raise StartError(f'the system allows no more threads: {error}') from error
 
 
 def _occupy_standard_descriptors() -> None:
@@ -241,10 +256,11 @@ def _serve(config: Config) -> int:
     events.addHandler(event_log)
     gc.freeze()
     gc.enable()
-    event_log.start()
-    hub.start()
-    end.on_signals()
-    server.start()
+    with _enough_threads():
+        event_log.start()
+        hub.start()
+        end.on_signals()
+        server.start()
     events.info('%s serves at %s:%d, hub on %s', config.daemon.name, config.daemon.host, config.daemon.port,
                 config.serial_port)
     if config.connect_on_start:
