@@ -149,6 +149,9 @@ def _checked(path: str) -> Config:
 
 def _plan(path: str, config: Config) -> str:
     """What focusd would do with a configuration, for people."""
+    from .config_warnings import warnings_of
+    from .serial_port import NOTES, scheme_of
+
     lowest, highest = config.soft_step_limits
     machines = [f'{name} ({address})' for name, address in zip(config.control_machines, config.control_ips)]
     required = (['a temperature probe'] if config.temperature_probe_required else []) \
@@ -164,7 +167,10 @@ def _plan(path: str, config: Config) -> str:
         'requires': ' and '.join(required) or 'nothing',
         'log': f'table {config.log_name} of the observatory log',
     }
-    return f'{path}: good\n' + ''.join(f'{key + ":":15}{value}\n' for key, value in rows.items())
+    note = NOTES.get(scheme_of(config.serial_port))
+    lines = [*rows.items(), *([] if note is None else [('note', f'{config.serial_port}: {note}')]),
+             *(('warning', warning) for warning in warnings_of(config))]
+    return f'{path}: good\n' + ''.join(f'{key + ":":15}{value}\n' for key, value in lines)
 
 
 def _run(program: str, path: str, level: int) -> int:
@@ -221,6 +227,7 @@ def _serve(config: Config) -> int:
     from warwick.observatory.common import log as observatory_log
 
     from ..core import Connect, Limits
+    from .config_warnings import warnings_of
     from .hub_thread import HubThread
     from .pyro_object import FocuserDaemon
     from .pyro_server import Server, StartError
@@ -263,6 +270,8 @@ def _serve(config: Config) -> int:
         server.start()
     events.info('%s serves at %s:%d, hub on %s', config.daemon.name, config.daemon.host, config.daemon.port,
                 config.serial_port)
+    for warning in warnings_of(config):
+        log.warning('%s', warning)
     if config.connect_on_start:
         hub.submit(Connect())
     manager = ServiceManager(os.environ)

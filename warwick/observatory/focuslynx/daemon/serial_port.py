@@ -29,6 +29,17 @@ NETWORK_LIMIT_S = 5
 READ_SIZE = 4096
 """How many bytes are read at once at most."""
 
+NOTES = {
+    'socket': 'serial_baud is not sent, the device server has its own; other programs cannot be kept out',
+    'rfc2217': 'other programs cannot be kept out; bytes are fetched every 5 ms, and not waited for',
+    'spy': 'the thread of the hub writes a trace, and waits for it: for tests alone',
+    'hwgrep': 'the device is searched for at each opening; it is the first one that matches',
+}
+"""What the handlers of pyserial cannot do, or do in their own way, by the scheme of the address."""
+
+_NEEDED_MODULES = {'cp2110': 'hid'}
+"""Modules that handlers need beside pyserial."""
+
 _NETWORK_SCHEMES = ('socket', 'rfc2217')
 
 _PSEUDO_TERMINALS = range(136, 144)   # major numbers of /dev/pts/*
@@ -184,6 +195,9 @@ def check_address(name: str) -> None:
                 if scheme.isascii() and scheme.isalnum() and find_spec(f'.protocol_{scheme}', package)]
     if not handlers:
         raise ValueError(f'protocol {name.partition("://")[0]!r} is not known')
+    needed = _NEEDED_MODULES.get(scheme)
+    if needed is not None and find_spec(needed) is None:
+        raise ValueError(f'the Python module {needed!r} is not installed')
     # Asking pyserial itself has side effects: some of its handlers search for the device, or open files
     if is_on_network(name):
         host_and_port = re.fullmatch(r'[^/?#]+:([0-9]{1,5})([/?#].*)?', name.partition('://')[2])
@@ -207,7 +221,7 @@ def claim_port(name: str) -> socket.socket | None:
     if name.startswith('lynxsim://'):
         return None
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    claim.bind(b'\0focusd:' + os.fsencode(name)[-90:])
+    claim.bind(b'\0focusd:' + name.encode()[-90:])
     return claim
 
 
