@@ -101,7 +101,7 @@ FOCUSD_JSON = {
     'DESCRIPTION': [
         'The configuration of `focusd`(8): one JSON object for each hub. `focus`(1) reads it to learn where the daemon '
         'is, and ignores the other keys. Unknown keys are errors. Times keep their fractions. `focusd --check` <file> '
-        'checks a file.',
+        'checks a file, and warns of values that hardly can be meant.',
         'An error is one line, which names the key, its value, and what is accepted.',
     ],
     'FILES': {
