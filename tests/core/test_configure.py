@@ -347,7 +347,8 @@ def test_after_an_unconfirmed_change_settings_are_read_at_once() -> None:
     world.run(1)
 
     def wrote(data: bytes) -> bytes:
-        world.faults.mute_next = int(b'SETMAX' in data)
+        if b'SETMAX' in data:
+            world.faults.mute(world.now + 3.9)
         return data
 
     world.wrote = wrote   # type: ignore[method-assign]
@@ -355,6 +356,13 @@ def test_after_an_unconfirmed_change_settings_are_read_at_once() -> None:
     assert world.finish(caller) is Outcome.FAILED
     world.run(3)
     assert world.snapshot(1).current_steps == 32767 - 40000
+
+
+def test_one_lost_answer_fails_no_change_at_a_long_timeout() -> None:
+    world = World(replace(WORLD_SETTINGS, serial_timeout_s=5.0, idle_loop_delay_s=60.0)).connected()
+    world.run(1)
+    world.faults.mute_next = 1
+    assert world.do(change('led', 40)) is Outcome.DONE
 
 
 def test_the_late_answer_to_a_change_does_not_answer_a_zero() -> None:

@@ -187,29 +187,52 @@ def test_disconnecting_first_halts_our_motions() -> None:
     assert not world.port_open
 
 
-def test_disconnecting_from_a_mute_hub_ends_within_its_limit() -> None:
+def test_disconnecting_fails_while_a_motor_cannot_be_halted() -> None:
     world = World().connected()
-    world.ask(MoveFocuser(1, 5000))
+    world.ask(MoveFocuser(1, 20000))
     world.run(1)
-    world.faults.mute()
+    world.faults.deafen()
     caller = world.ask(Disconnect())
-    assert world.finish(caller) is Outcome.DONE
-    assert caller.waited_s <= 2.0
-    assert not moving(world), 'HALT was sent, though not confirmed'
-
-
-def test_a_motion_that_was_not_halted_is_halted_at_connecting() -> None:
-    world = World().connected()
-    world.ask(MoveFocuser(1, 30000))
-    world.run(1)
-    world.faults.lose_requests = 1000
-    world.do(Disconnect())
-    assert moving(world)
-    world.faults.lose_requests = 0
-    world.connected()
-    world.run(1)
+    assert world.finish(caller) is Outcome.FAILED
+    assert caller.waited_s <= 4.0
+    assert world.port_open
+    assert world.logged('error: not disconnected: the motor of channel 1 may still run')
+    assert world.do(Connect()) is Outcome.ALREADY_CONNECTED
+    assert world.do(Disconnect()) is Outcome.FAILED
+    world.faults.undeafen()
+    world.run(6)
     assert not moving(world)
-    assert world.logged('the last motion was not followed to its end')
+    world.run(20)
+    assert world.port_open, 'nothing more happens by itself'
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.do(Disconnect()) is Outcome.DONE
+
+
+@pytest.mark.parametrize('away_s', [3.0, 8.0, 20.0])
+def test_no_disconnect_succeeds_while_an_unhalted_motor_runs(away_s: float) -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=0.5), hub={'max_pos': '900000', 'position': '1000'}).connected()
+    world.ask(MoveFocuser(1, -20000))
+    world.run(1)
+    assert moving(world)
+    world.faults.deafen(world.now + away_s)
+    outcomes = [world.do(Disconnect())]
+    while outcomes[-1] is Outcome.FAILED:
+        outcomes.append(world.do(Disconnect()))
+    assert outcomes[-1] is Outcome.DONE
+    assert not moving(world)
+
+
+def test_a_motor_in_an_unplugged_hub_keeps_focusd_trying() -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 20000))
+    world.run(1)
+    world.faults.unplug()
+    world.run(1)
+    assert world.do(Disconnect()) is Outcome.FAILED
+    world.faults.plug()
+    world.run(5)
+    assert not moving(world)
+    assert world.do(Disconnect()) is Outcome.DONE
 
 
 def test_a_zero_is_carried_out_in_spite_of_a_stop() -> None:

@@ -95,6 +95,10 @@ class LateReplies:
         self._partial_line, self._coming = b'', None
         return lost
 
+    def may_answer(self, halt: Halt) -> bool:
+        """Whether HALTED, which does not name its channel, may be the late answer to a HALT of the other channel."""
+        return None in self._kinds or any(_kind(Halt(n)) in self._kinds for n in CHANNELS if n != halt.channel)
+
     def is_settled_by(self, request: Request) -> bool:
         """Whether the reply to this request proves that no earlier reply can come any more.
 

@@ -20,9 +20,24 @@ from .homing import Homing
 from .limits import Limits
 from .move import Move
 from .operation import MOVED_BY_OTHERS, Motion, Operation, Phase, Situation
+from .pending_start import START_LIMIT_S, PendingStart
 from .polling import Polling
 from .reports import CompensationReport, ConfigReport, GetConfig, GetStatus, StatusReport
-from .requests import Garbled, Halt, HubError, NextRequest, Reply, Request, Silent, never
+from .requests import (
+    SHORT_TIMEOUT_S,
+    Garbled,
+    Halt,
+    HubError,
+    MoveTo,
+    NextRequest,
+    Priority,
+    Refused,
+    Reply,
+    Request,
+    SeekHome,
+    Silent,
+    never,
+)
 from .snapshot import FocuserSnapshot
 from .source import Source
 from .unsupervised import UnsupervisedMotion
@@ -46,9 +61,15 @@ need not wait for them."""
 class Focuser(Source):
     """The focuser on one channel, as a source of requests. Only the hub may call it."""
 
-    def __init__(self, channel: int, limits: Limits, effects: Effects, lost_motion: bool = False) -> None:
-        """`lost_motion`: a motion of ours may be under way that nothing has followed."""
+    def __init__(self, channel: int, limits: Limits, effects: Effects, pending_start: PendingStart,
+                 neighbours_start: PendingStart, lost_motion: bool = False) -> None:
+        """`pending_start` is of this channel, `neighbours_start` of the other one.
+
+        `lost_motion`: a motion of ours may be under way that nothing has followed.
+        """
         self.channel = channel
+        self._pending_start = pending_start
+        self._neighbours_start = neighbours_start
         self._limits = limits
         self._effects = effects
         self._state = FocuserState(limits)
@@ -60,6 +81,7 @@ class Focuser(Source):
                                                                               FocuserStatus.Disabled)
         self._arrived: StatusReport | None = None     # the last status, if it showed that a move of ours has arrived
         self._beyond_range: int | None = None         # the last position beyond Max Pos
+        self._misplaced: str | None = None            # why the last report looked as if the wrong motor ran
         self._failure: str | None = None              # why the last command that has ended failed
         self._logged_reason: str | None = None        # why it cannot be used, as it was logged last
 
@@ -109,7 +131,7 @@ class Focuser(Source):
         status, reason = availability.judge(facts, now)
         usable, kind = is_usable(status), OPERATIONS[type(command)]
         required = kind.preconditions(command, self._state, Situation(
-            usable, availability.hub_answers(facts, now), not usable and reason == UNHOMED, self._state.moving,
+            usable, availability.hub_answers(facts, now), not usable and reason == UNHOMED,
             self._busy_with and f'the channel is {self._busy_with}', self._halt is not None, elsewhere))
         if not required.available:
             self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
@@ -137,7 +159,7 @@ class Focuser(Source):
     def stop(self, pending: PendingCommand | None, now: float) -> None:
         """Halt the motor, whatever the focuser is doing and whatever is known of it."""
         if self._halt is None:
-            self._halt = MotorHalt(self.channel, now)
+            self._halt = MotorHalt(self.channel, self._pending_start, now)
         if pending is not None:
             self._log('info', 'stop requested')
             self._halt.join(pending, now)
@@ -145,11 +167,16 @@ class Focuser(Source):
             self._drop_operation('stopped before it began')
 
     def secure(self, now: float) -> bool:
-        """Before the port is closed: halt a motion of ours; returns whether that is not over yet."""
+        """Before the port is closed: halt a motion of ours; returns whether that is not over yet.
+
+        Without a link nothing can be halted: then a motion that has lost its supervision is not over.
+        """
+        if self._link_down is not None:
+            return self.motor_may_run
         if self.motor_may_run and self._halt is None:
             self.stop(None, now)
         self._drop_operation('given up: the daemon disconnects')
-        return self._halt is not None
+        return self.motor_may_run
 
     def _drop_operation(self, reason: str) -> None:
         """End an operation whose request is not on the wire."""
@@ -187,6 +214,7 @@ class Focuser(Source):
         if self._link_down is not None and self._link_down.status == FocuserStatus.Error:
             self._polling.known_reason = self._link_down.reason
         self._link_down = None
+        self._pending_start.link_opened(now)
         if self._unsupervised.is_lost_motion:
             self._log('warning', 'halting, because the last motion was not followed to its end')
             self.stop(None, now)
@@ -195,6 +223,7 @@ class Focuser(Source):
         self._state.forget()
         self._polling.restart()
         self._beyond_range = None
+        self._misplaced = None
         self._arrived = None
 
     def report_silence(self, reason: str) -> None:
@@ -247,6 +276,14 @@ class Focuser(Source):
             wanted = NextRequest(-math.inf, GetConfig(self.channel))
         else:
             wanted = self._next_of_operation(self._operation, now)
+        if self._misplaced is not None:
+            return NextRequest(now, GetStatus(self.channel), Priority.SAFETY_POLL)
+        if self._operation is None and (self._neighbours_start.may_begin(now) or self._pending_start.survives(now)):
+            last = max(self._state.status_at, self._neighbours_start.sent_at)
+            watched_at = last + self._limits.moving_loop_delay_s
+            wanted = min(wanted, NextRequest(watched_at, GetStatus(self.channel)), key=lambda each: each.due)
+        if self._operation is not None and not self._operation.moves_motor:
+            wanted = wanted._replace(timeout_s=SHORT_TIMEOUT_S)
         not_before = self._polling.not_before
         return wanted if wanted.due >= not_before else wanted._replace(due=not_before)
 
@@ -280,6 +317,7 @@ class Focuser(Source):
             self._operation.sent(now)
             if self._operation.moves_motor:
                 self._unsupervised.end()   # from now on, the operation follows the motor
+                self._pending_start.sent(request, None if self._state.status is None else self._state.status.counts, now)
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A reply came to a request that went out at `sent_at`, for this or for another channel."""
@@ -322,6 +360,8 @@ class Focuser(Source):
             self._polling.not_before = -math.inf
         if self._operation is not None and not isinstance(request, Halt):
             self._operation.exchange_failed(request, error, now)
+            if isinstance(error, Refused) and isinstance(request, (MoveTo, SeekHome)):
+                self._pending_start.end()
         self._settle(now)
 
     def _note_failure(self, request: Request, error: HubError, now: float) -> None:
@@ -399,10 +439,17 @@ class Focuser(Source):
             return
         pace_s = self._limits.moving_loop_delay_s if status.moving else self._limits.idle_loop_delay_s
         self._polling.status_received(sent_at, pace_s, at_rest=operation is None and self._halt is None)
+        misplaced = self._why_misplaced(status, sent_at)
+        self._pending_start.seen(status)
         if self._halt is not None:
-            if self._halt.learn_status(status, now):
+            if self._halt.learn_status(status, sent_at, now):
                 state.adopt_position_as_target()
                 self._halted(self._halt, state.in_steps(status.counts), now)
+            return
+        seen_twice = operation is None or self._misplaced is not None
+        self._misplaced = None if seen_twice else misplaced
+        if misplaced is not None and seen_twice:
+            self._halt_misplaced(misplaced, now)
             return
         if not explained and self._unsupervised.follows_restart:
             state.adopt_position_as_target()
@@ -413,6 +460,29 @@ class Focuser(Source):
                 self._log('info' if state.hub_compensation.is_expected else 'warning', message)
         if operation is not None and not (operation.phase is Phase.CHECK and self._needs_fresh_config):
             operation.learn_status(status, sent_at, now)
+            if operation.outcome is Outcome.DONE:
+                self._pending_start.end()
+
+    def _why_misplaced(self, status: StatusReport, at: float) -> str | None:
+        """Why a motion is ours although no operation of this channel asks for it: not for us to halt if None."""
+        operation, start = self._operation, self._neighbours_start
+        if isinstance(operation, Motion) and operation.went_out and status.target_counts == operation.target_counts:
+            return None
+        if at > start.sent_at and start.explains(status):
+            return 'the hub has misheard the channel of a request to the other focuser'
+        if operation is None and status.moving and start.has_failed(at) \
+                and start.sent_at <= self._state.others_motion_seen_at <= start.sent_at + START_LIMIT_S:
+            return 'it began when the other focuser should have begun to move'
+        if operation is None and self._pending_start.survives(at) and self._pending_start.explains(status):
+            return 'a request from before the outage has reached the hub'
+        return None
+
+    def _halt_misplaced(self, reason: str, now: float) -> None:
+        if self._operation is not None and self._operation.moves_motor:
+            self._operation.abort(f'failed: {reason}')
+        else:
+            self._log('error', f'the motor runs without a command: {reason}; halting')
+            self.stop(None, now)
 
     def _reject_position(self, request: Request, status: StatusReport, max_counts: int, sent_at: float,
                          now: float) -> None:
@@ -427,7 +497,7 @@ class Focuser(Source):
         came_twice, self._beyond_range = status.counts == self._beyond_range, status.counts
         if self._halt is not None:
             self._polling.not_before = -math.inf
-            if self._halt.learn_status(status, now):
+            if self._halt.learn_status(status, sent_at, now):
                 self._state.lose_position(comparable=False)
                 self._halted(self._halt, f'{status.counts} counts, beyond Max Pos', now)
         elif isinstance(self._operation, ChangeSetting) and came_twice:

@@ -2,7 +2,8 @@
 """What is confirmed about one focuser by the reports of the hub: settings, position, target. Pure.
 
 A reply has no checksum, and a wrong digit makes as good a number as the right one. So a surprise is believed only when
-a second report agrees: changed settings, a focuser at rest at another place, a home that was found.
+a second report agrees: changed settings, a motion without a command, a focuser at rest at another place, a home that
+was found.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class FocuserState:
         self.requested_counts = 0
         self._compensated_from = 0
         self.others_motion = False      # the last report showed a motion that is not ours
-        self._surprising_position: tuple[int, bool | None] | None = None   # counts, and whether homed
+        self.others_motion_seen_at = -math.inf   # when it was seen first
+        self._surprising_status: StatusReport | None = None   # waits for a second one to agree
 
     @property
     def needs_config(self) -> bool:
@@ -100,14 +102,14 @@ class FocuserState:
 
         `may_have_moved`: something happens that explains any position.
         """
-        position = status.counts, status.homed
         known = self.status is not None and status.counts == self.target_counts
         explained = known or may_have_moved or self.others_motion
         found_home = status.homed is not False and self.status is not None and self.status.homed is False
-        if not status.moving and (found_home or not explained) and position != self._surprising_position:
-            self._surprising_position = position
+        surprising = not (may_have_moved or self.others_motion) if status.moving else found_home or not explained
+        if surprising and not _agree(status, self._surprising_status):
+            self._surprising_status = status
             return False
-        self._surprising_position = None
+        self._surprising_status = None
         if self.status is None:
             self.target_counts = self.requested_counts = status.counts
         self.status = status
@@ -130,6 +132,7 @@ class FocuserState:
             if self.others_motion:
                 return None
             self.others_motion = True
+            self.others_motion_seen_at = self.status_at
             if self.hub_compensation.is_expected:
                 self._compensated_from = began_at
                 return None
@@ -215,6 +218,13 @@ class HubCompensation:
     def switched(self) -> None:
         """We have switched compensation on or off: from now on the settings show the truth."""
         self._halted = False
+
+
+def _agree(status: StatusReport, other: StatusReport | None) -> bool:
+    """Whether two reports in a row agree on what is believed only then."""
+    if other is None or status.moving or other.moving:
+        return other is not None and status.moving and other.moving
+    return (status.counts, status.homed) == (other.counts, other.homed)
 
 
 def _overshoots(config: ConfigReport) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from ..hub_settings import has_home_switch, in_words
 from .commands import Effects, Home, PendingCommand
 from .focuser_state import FocuserState
 from .limits import Limits
-from .operation import MOVED_BY_OTHERS, Motion, Preconditions, Situation
+from .operation import Motion, Preconditions, Situation
+from .pending_start import START_LIMIT_S
 from .reports import StatusReport
 from .requests import Request, SeekHome
 
@@ -32,8 +33,7 @@ class Homing(Motion):
             return Preconditions(available=False)
         unsupported = None if has_home_switch(config.device_type) else \
             f'the focuser ({config.device_type}, {in_words(config.device_type)}) has no home switch: use zero'
-        moving = f'the focuser is being {MOVED_BY_OTHERS}' if situation.moving else None
-        return Preconditions(True, unsupported, busy=situation.busy or moving)
+        return Preconditions(True, unsupported, busy=situation.busy)
 
     def __init__(self, pending: PendingCommand, command: Home, effects: Effects, limits: Limits, state: FocuserState,
                  now: float) -> None:
@@ -43,6 +43,7 @@ class Homing(Motion):
         self._target_counts = state.status.counts
         self._accepted = False
         self._was_homed = False
+        self._start_counts = 0
         self._homed: bool | None = None   # in the last status
         self._log('info', 'homing requested')
 
@@ -60,11 +61,13 @@ class Homing(Motion):
     def _prepare(self, status: StatusReport) -> None:
         self._was_homed = bool(status.homed)
 
+        self._start_counts = status.counts
+
     def _took_effect(self, status: StatusReport) -> bool:
         return status.homing or self._has_begun(status)
 
     def _has_begun(self, status: StatusReport) -> bool:
-        return status.moving or bool(status.homed) != self._was_homed
+        return status.moving or bool(status.homed) != self._was_homed or status.counts != self._start_counts
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
         self._target_counts = status.target_counts
@@ -83,5 +86,7 @@ class Homing(Motion):
         elif status.homed:
             where = f'{self._scale.steps(status.counts):+d} steps'
             self.succeed(f'homed, at {where} after {at - self._sent_at:.1f} s')
+        elif at - self._sent_at <= START_LIMIT_S:
+            self._due = at + self._limits.moving_loop_delay_s   # the motor may be about to begin
         else:
             self.abort('failed: the home switch was not found, or another program has halted the search')

@@ -28,6 +28,7 @@ from .commands import (
 from .focuser import Focuser
 from .hub_query import HubQuery
 from .limits import Limits
+from .pending_start import PendingStart
 from .reports import HubInfo
 from .requests import SetSetting
 from .scheduler import Scheduler
@@ -42,8 +43,8 @@ CONNECT_LIMIT_S = 4.0
 SECOND_CHANNEL_LIMIT_S = 1.5
 """How long connect waits for the second channel when the first is usable."""
 
-SECURE_LIMIT_S = 2.0
-"""How long disconnecting waits for a motor to be at rest."""
+SECURE_LIMIT_S = 3.5
+"""How long disconnecting waits for the motors to be at rest. A motor may begin for START_LIMIT_S after its request."""
 
 
 class LinkState(Enum):
@@ -53,7 +54,6 @@ class LinkState(Enum):
     OPENING = 'the port is being opened'
     WAITING = 'the next attempt to open the port is due later'
     OPEN = 'the port is open'
-    SECURING = 'the port is open until the motors are at rest'
 
 
 class Hub:
@@ -67,7 +67,9 @@ class Hub:
         """`lost_motions`: channels whose motors an earlier Hub set in motion and could not follow to the end."""
         self._port_name = port_name
         self._effects = Effects()
-        self._focusers = {n: Focuser(n, limits, self._effects, n in lost_motions) for n in CHANNELS}
+        starts = {n: PendingStart() for n in CHANNELS}
+        self._focusers = {n: Focuser(n, limits, self._effects, starts[n], starts[other], n in lost_motions)
+                          for n, other in zip(CHANNELS, reversed(CHANNELS))}
         self._query = HubQuery(self._effects)
         self._scheduler = Scheduler(limits, (*self._focusers.values(), self._query), self._effects, self._note_contact)
         self._link = LinkState.OFFLINE
@@ -75,8 +77,9 @@ class Hub:
         self._outage_logged = False
         self._reopen_at = math.inf
         self._connecting: list[tuple[float, PendingCommand]] = []   # callers of connect, and since when they wait
-        self._disconnecting: list[PendingCommand] = []
+        self._disconnecting: list[PendingCommand] = []   # callers of disconnect: motors are halted first
         self._secure_until = math.inf
+        self._stays_for_halt = False    # a motor could not be halted, so disconnecting has failed
 
     # What others may know
 
@@ -96,7 +99,8 @@ class Hub:
 
     def only_polls(self, now: float) -> bool:
         """Whether no caller waits for anything: only regular polls go over the link."""
-        return self._link is LinkState.OPEN and not self._connecting and self._scheduler.only_polls(now)
+        idle = not self._connecting and not self._disconnecting
+        return self._link is LinkState.OPEN and idle and self._scheduler.only_polls(now)
 
     def running_motors(self) -> frozenset[int]:
         """Channels in which a motion of ours may be under way."""
@@ -113,7 +117,7 @@ class Hub:
         times = [self._reopen_at, self._secure_until]
         times += [began + limit_s for began, _ in self._connecting
                   for limit_s in (SECOND_CHANNEL_LIMIT_S, CONNECT_LIMIT_S) if began + limit_s > now]
-        if self._is_open:
+        if self._link is LinkState.OPEN:
             times.append(self._scheduler.next_time(now))
         return min(times)
 
@@ -126,9 +130,9 @@ class Hub:
             self._connect(pending, now)
         elif isinstance(command, Disconnect):
             self._disconnect(pending, now)
-        elif isinstance(command, Stop) and self._is_open:
+        elif isinstance(command, Stop) and self._link is LinkState.OPEN:
             self._focusers[command.channel].stop(pending, now)
-        elif isinstance(command, Stop) or self._link is not LinkState.OPEN:
+        elif isinstance(command, Stop) or self._link is not LinkState.OPEN or self._disconnecting:
             self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
         elif isinstance(command, QueryHub):
             answering = tuple(n for n, focuser in self._focusers.items() if focuser.answered_since(-math.inf))
@@ -157,8 +161,6 @@ class Hub:
         if self._link is LinkState.OPEN:
             self._effects.append(ClosePort())
             self._begin_outage(reason, now)
-        elif self._link is LinkState.SECURING:
-            self._go_offline(f'the connection broke while it was being closed: {reason}', now)
 
     def machine_slept(self, now: float) -> None:
         """The machine was suspended: what was known before may not be true any more, until each channel is polled."""
@@ -173,7 +175,7 @@ class Hub:
         """Do what is due."""
         if self._link is LinkState.WAITING and now >= self._reopen_at:
             self._open()
-        if self._is_open:
+        if self._link is LinkState.OPEN:
             for focuser in self._focusers.values():
                 focuser.tick(now)
             self._query.tick(now)
@@ -182,13 +184,8 @@ class Hub:
                 self.lost(f'the hub on {self._port_name} does not answer: {self._scheduler.last_error}', now)
             else:
                 self._start_exchange(now)
-        if self._link is LinkState.SECURING and (not self._secure(now) or now >= self._secure_until):
-            self._go_offline('disconnected on request', now)
+        self._judge_disconnect(now)
         self._judge_connect(now)
-
-    @property
-    def _is_open(self) -> bool:
-        return self._link in (LinkState.OPEN, LinkState.SECURING)
 
     def _start_exchange(self, now: float) -> None:
         request = self._scheduler.start(now)
@@ -199,10 +196,11 @@ class Hub:
     # Connection
 
     def _connect(self, pending: PendingCommand, now: float) -> None:
-        if self._link is LinkState.SECURING:
+        if self._disconnecting:
             self._effects.resolve(pending, Outcome.FAILED)
             return
-        if self._link is LinkState.OPEN and any(focuser.usable(now) for focuser in self._focusers.values()):
+        usable = self._link is LinkState.OPEN and any(focuser.usable(now) for focuser in self._focusers.values())
+        if usable or (self._stays_for_halt and self.running_motors()):
             self._effects.resolve(pending, Outcome.ALREADY_CONNECTED)
             return
         self._connecting.append((now, pending))
@@ -223,30 +221,41 @@ class Hub:
         if self._link is LinkState.OFFLINE:
             self._effects.resolve(pending, Outcome.NOT_CONNECTED)
             return
-        self._disconnecting.append(pending)
-        if self._link is LinkState.OPEN:
-            self._link = LinkState.SECURING
+        if not self._disconnecting:
             self._secure_until = now + SECURE_LIMIT_S
-            self._secure(now)
-        elif self._link is not LinkState.SECURING:
-            self._go_offline('disconnected on request', now)
+        self._disconnecting.append(pending)
+        self._judge_disconnect(now)
 
-    def _secure(self, now: float) -> bool:
-        """Halt the motors that we have set in motion; returns whether that is not over yet."""
-        unsecured = [focuser for focuser in self._focusers.values() if focuser.secure(now)]
-        return bool(unsecured)
+    def _judge_disconnect(self, now: float) -> None:
+        """Halt the motors that we have set in motion; then disconnect, or stay connected if they cannot be halted."""
+        if not self._disconnecting:
+            return
+        unsecured = [n for n, focuser in self._focusers.items() if focuser.secure(now)]
+        if not unsecured:
+            self._go_offline('disconnected on request', now)
+        elif now >= self._secure_until:
+            which = ' and '.join(f'channel {n}' for n in unsecured)
+            self._effects.log('error', f'not disconnected: the motor of {which} may still run; HALT is sent until the '
+                                       f'hub confirms it')
+            self._stays_for_halt = True
+            self._end_disconnect(Outcome.FAILED)
+
+    def _end_disconnect(self, outcome: Outcome) -> None:
+        for pending in self._disconnecting:
+            self._effects.resolve(pending, outcome)
+        self._disconnecting = []
+        self._secure_until = math.inf
 
     def _go_offline(self, reason: str, now: float) -> None:
         self._link = LinkState.OFFLINE
         self._effects.append(ClosePort())
-        self._reopen_at = self._secure_until = math.inf
+        self._reopen_at = math.inf
+        self._stays_for_halt = False
         self._outage_logged = False
         self._link_is_down(FocuserStatus.Disabled, NOT_CONNECTED, now)
         self._effects.log('info', reason)
         self._fail_connect()
-        for pending in self._disconnecting:
-            self._effects.resolve(pending, Outcome.DONE)
-        self._disconnecting = []
+        self._end_disconnect(Outcome.DONE)
 
     def _begin_outage(self, reason: str, now: float) -> None:
         """There is no link; logged once until the hub answers again, however often opening is tried."""

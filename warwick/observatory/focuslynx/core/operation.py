@@ -15,21 +15,22 @@ from typing import ClassVar, NamedTuple
 
 from .commands import Effects, Outcome, PendingCommand
 from .limits import Limits
+from .pending_start import START_LIMIT_S
 from .reports import CompensationReport, ConfigReport, GetStatus, StatusReport
-from .requests import HubError, NextRequest, Priority, Refused, Request
+from .requests import SHORT_TIMEOUT_S, HubError, NextRequest, Priority, Refused, Request
 
 BEGIN_LIMIT_S = 6.0
 BEGIN_REPLIES = 4
 """A motion does not begin at all when its first status takes longer than this, or than so many serial timeouts."""
-
-START_LIMIT_S = 2.5
-"""How long a motor may take to begin after the hub accepted the request. Up to 2 s are seen on real hubs."""
 
 STANDSTILL_S = 0.3
 """A focuser at rest away from its target is polled again after this long, before that is believed."""
 
 MAX_TRIES = 2
 """How often a request that changes something is sent at most; the second time only if the first had no effect."""
+
+LATE_TICK_S = 0.25
+"""A deadline that is checked so late was missed by a pause of the process: a report is read before the verdict."""
 
 
 MOVED_BY_OTHERS = 'moved by hand or by another program'
@@ -52,7 +53,6 @@ class Situation(NamedTuple):
     usable: bool           # the focuser can be commanded
     answers: bool          # the hub answers for this channel, even if the focuser cannot be used
     only_unhomed: bool     # it cannot be used for the only reason that it has to be homed
-    moving: bool           # moved by hand, by another program, or by the hub itself
     busy: str | None       # a sentence about what we are doing with the focuser; None for nothing
     halting: bool          # a HALT has not been confirmed yet
     elsewhere: str | None  # what the other focuser of the hub is doing, in words; None for nothing
@@ -90,6 +90,9 @@ class Operation(ABC):
         self._due = now
         self._sent_at = math.inf
         self._tries = 0
+        self._moves = False     # the last status of the check showed motion
+        self._refusals = 0      # of the request; a refused one has no effect
+        self._looks_first = False   # the deadline was missed by a pause
         self._error: HubError | None = None
         self.began_at = now
         self.went_out = False   # the request is on the wire: only a report can show whether it took effect
@@ -115,6 +118,10 @@ class Operation(ABC):
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
         """Judge a status that was requested at `at`, after the hub accepted the request."""
         return
+
+    def _may_take_effect_later(self, at: float) -> bool:
+        """Whether a request that shows no effect in a report from `at` may have one later."""
+        return False
 
     def _may_repeat(self) -> bool:
         """Whether the request may be sent again, after a report has shown that it had no effect."""
@@ -150,24 +157,40 @@ class Operation(ABC):
             if self._took_effect(status):
                 self._watch(now)
                 self._follow(status, at, now)
+            elif self._may_take_effect_later(at):
+                self._due = at + self._limits.moving_loop_delay_s
             elif self._may_repeat():
                 self._send(now)
             else:
-                self.abort(f'{self.without_effect}: {self._error}', final=True)
+                self.abort(f'{self.without_effect}: {self._error}')
         elif self.phase is Phase.WATCH:
             self._follow(status, at, now)
+        if self._looks_first:
+            self._check_time(now)
 
     def exchange_failed(self, request: Request, error: HubError, now: float) -> None:
         """An exchange of this channel failed: it was refused, garbled or not answered."""
         if not isinstance(self._error, Refused):   # the first refusal explains most
             self._error = error
         if self.phase is Phase.SEND and request == self.request():
+            self._refusals += isinstance(error, Refused)
             self.phase = Phase.DOUBT
             self._due = now
 
     def tick(self, now: float) -> None:
         """Check the deadline."""
         if now < self.deadline or self.phase in (Phase.HALTING, Phase.ENDED):
+            return
+        if now - self.deadline > LATE_TICK_S and self.went_out and not self._looks_first:
+            self._looks_first = True
+            self._due = now
+            self.deadline = now + min(self._limits.serial_timeout_s, SHORT_TIMEOUT_S)
+        else:
+            self._check_time(now)
+
+    def _check_time(self, now: float) -> None:
+        """The time is over."""
+        if self.phase in (Phase.HALTING, Phase.ENDED):
             return
         if self.went_out:
             why = f': {self._error}' if self._error and not self.moves_motor else ''
@@ -185,10 +208,10 @@ class Operation(ABC):
     def abort(self, reason: str, outcome: Outcome = Outcome.FAILED, level: str = 'error', final: bool = False) -> None:
         """End without success.
 
-        A motor that our request may have set in motion is halted first, unless this is `final`: a report shows that
-        it is at rest, or it cannot be reached. Then the operation is in Phase.HALTING, until it is aborted again.
+        A motor that our request may have set in motion is halted first, unless this is `final`: it is halted already,
+        or it cannot be reached. Then the operation is in Phase.HALTING, until it is aborted again.
         """
-        must_halt = self.moves_motor and self.went_out and not final
+        must_halt = self.moves_motor and self.went_out and self._refusals < self._tries and not final
         if self.phase not in (Phase.HALTING, Phase.ENDED):
             self.failure = f'{self.name} {reason}'
             self._log('error' if must_halt else level, f'{self.failure}; halting' if must_halt else self.failure)
@@ -206,8 +229,12 @@ class Operation(ABC):
     # The steps in between
 
     def _check(self, status: StatusReport, now: float) -> None:
+        moved_before, self._moves = self._moves, status.moving
         if status.moving and self.needs_rest:
-            self.abort('refused: the focuser is moving')
+            if moved_before:
+                self.abort(f'refused: the focuser is being {MOVED_BY_OTHERS}')
+            else:
+                self._due = now   # once more: one digit may be misread
         elif self.needs_probe and not self._limits.sees_focuser(status.probe_present):
             self.abort('refused: no focuser is plugged in', Outcome.NOT_AVAILABLE)
         else:
@@ -256,6 +283,9 @@ class Motion(Operation):
     def _plan_poll(self, status: StatusReport, at: float) -> None:
         """Plan the next poll of a focuser that moves, or has yet to begin."""
         self._due = at + self._limits.moving_loop_delay_s
+
+    def _may_take_effect_later(self, at: float) -> bool:
+        return self._refusals < self._tries and at - self._sent_at <= START_LIMIT_S
 
     def _not_begun(self) -> None:
         """The motor has not begun within START_LIMIT_S."""

@@ -128,6 +128,11 @@ class Arrival:
         self._expected_at = now + (abs(self._way) / FASTEST if expected_s is None else expected_s)
         self.next_poll = min(self._expected_at, self._regular(now))
 
+    @property
+    def is_as_before(self) -> bool:
+        """Whether a move by just this way has been made before."""
+        return self._latest < math.inf
+
     def seen(self, at: float, counts: int) -> None:
         """The poll that went out at `at` found the focuser at `counts`, still moving."""
         self._polls += 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from ..text import shortened
-from .requests import Garbled, Refused, Reply, Request, quoted
+from .requests import HEADER_FIELD, Garbled, Refused, Reply, Request, quoted
 
 MAX_LINE = 256
 """Longest line that can belong to a reply, in bytes. The hub's own lines are shorter than 64 bytes."""
@@ -73,7 +73,7 @@ class ReplyParser:
         self.acknowledged = True
         if self._request.words:
             return text.split()[0]
-        self._fields = {}
+        self._fields = {HEADER_FIELD: text}
         self.unnumbered = text == self._request.header
         return None
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from ..hub_settings import NO_FOCUSER_TYPE, SLOTS, Value
-from .requests import Garbled, Request, quoted
+from .requests import HEADER_FIELD, Garbled, Request, quoted
 
 
 class StatusReport(NamedTuple):
@@ -43,6 +43,7 @@ class ConfigReport(NamedTuple):
     slot: str | None = None          # one of SLOTS
     coefficients: tuple[int | None, ...] = (None,) * len(SLOTS)   # counts per degree C
     led: int | None = None           # percent; one for both channels
+    names_channel: bool = True       # the header did, which is not so for pre-release firmware
 
     @property
     def self_moving_settings(self) -> tuple[str, ...]:
@@ -123,7 +124,8 @@ class GetConfig(Request):
             backlash_steps=_known_number(fields, 'BLC Stps'),
             slot=slot if slot and slot in SLOTS else None,
             coefficients=tuple(_known_number(fields, f'TempCo {each}') for each in SLOTS),
-            led=_known_number(fields, 'LED Brt'))
+            led=_known_number(fields, 'LED Brt'),
+            names_channel=fields.get(HEADER_FIELD) != self.header)
 
 
 class GetCompensation(Request):

@@ -15,7 +15,8 @@ from ..text import shortened
 
 DIGITS = 6
 FEWER_DIGITS = 5
-"""Digits of the target of a move. Pre-release hubs take five, and refuse six as an unacceptable parameter."""
+"""Digits of the target of a move. Pre-release hubs take five, and refuse six as an unacceptable parameter. The headers
+of their reports do not name the channel (docs/protocol.md, 14)."""
 
 MAX_COUNTS = 10 ** DIGITS - 1
 """Largest position that a request can name."""
@@ -51,6 +52,9 @@ class Silent(HubError):
 class Interrupted(Silent):
     """The exchange was given up for a more urgent one before its time was over: this proves nothing."""
 
+
+HEADER_FIELD = ''
+"""The key by which the fields of a report have its header."""
 
 Reply = object
 """The result of an exchange: a report (reports.py), or the word that the hub answered with."""
@@ -169,10 +173,15 @@ class Priority(IntEnum):
 
     FIRST_HALT = 0    # no HALT has gone out yet for the latest stop: does not even wait for a HALT of the other channel
     HALT = 1          # a HALT that is repeated
-    AFTER_HALT = 2    # a poll that shows whether the motor has stopped
+    SAFETY_POLL = 2   # a poll that shows whether a motor has to be halted, or halted again
     CHANGE = 3        # sets something in motion, or changes something
     POLL = 4
     QUERY = 5         # only gets information
+
+
+SHORT_TIMEOUT_S = 2.0
+"""How long a reply is waited for at most while a caller waits who gives up after 5 s: so one bad exchange does not fail
+a command, whatever the serial timeout is."""
 
 
 class NextRequest(NamedTuple):
@@ -183,6 +192,7 @@ class NextRequest(NamedTuple):
     priority: Priority = Priority.POLL
     can_wait: bool = False             # only a regular poll of a focuser at rest, or nothing at all
     follows_motion: bool = False       # a poll of a moving focuser, placed where its arrival is expected
+    timeout_s: float = math.inf        # how long its reply is waited for, if that is less than the serial timeout
 
 
 def never(channel: int) -> NextRequest:

@@ -129,7 +129,9 @@ class Scheduler:
         except HubError as error:
             self._fail(error, now)
             return
-        if reply is not None:
+        if reply is not None and isinstance(exchange.request, Halt) and self._late.may_answer(exchange.request):
+            self._fail(Interrupted('HALTED may be the answer to the HALT of the other channel'), now)
+        elif reply is not None:
             self._succeed(reply, now)
         elif exchange.settled_by_acknowledgement and not was_acknowledged:
             exchange.deadline = min(exchange.deadline, now + (exchange.request.word_optional_s or 0.0))
@@ -151,7 +153,7 @@ class Scheduler:
         for when, source, next_request in self._waiting_requests(now):
             if when > now:
                 continue
-            request, timeout_s = next_request.request, self._limits.serial_timeout_s
+            request, timeout_s = next_request.request, min(self._limits.serial_timeout_s, next_request.timeout_s)
             if isinstance(request, Halt):
                 timeout_s = min(timeout_s, max(HALT_TIMEOUT_S, 2 * (self._slowest_reply_s or 0.0)))
             elif self._late:

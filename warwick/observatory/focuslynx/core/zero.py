@@ -9,7 +9,7 @@ from ..hub_settings import has_home_switch, in_words
 from .commands import Effects, PendingCommand, SetZero
 from .focuser_state import FocuserState
 from .limits import Limits
-from .operation import MOVED_BY_OTHERS, Operation, Preconditions, Situation
+from .operation import Operation, Preconditions, Situation
 from .reports import StatusReport
 from .requests import Refused, Request, Sync
 
@@ -37,8 +37,7 @@ class Zero(Operation):
         unsupported = None if not has_home_switch(config.device_type) else \
             f'the focuser ({config.device_type}, {in_words(config.device_type)}) finds its zero by its home switch: ' \
             f'use home'
-        moving = f'the focuser is being {MOVED_BY_OTHERS}' if situation.moving else None
-        return Preconditions(True, unsupported, busy=situation.busy or moving)
+        return Preconditions(True, unsupported, busy=situation.busy)
 
     def __init__(self, pending: PendingCommand, command: SetZero, effects: Effects, limits: Limits,
                  state: FocuserState, now: float) -> None:
