@@ -107,6 +107,14 @@ def test_a_server_that_sends_us_away_may_have_another_client(listener: socket.so
     assert daemon.state(1) == ERROR
 
 
+def test_a_server_without_rfc_2217_is_named_in_a_short_line(listener: socket.socket,
+                                                           start: Callable[..., Daemon]) -> None:
+    daemon = start(serial_port=address(listener, 'rfc2217'))
+    assert daemon.call('initialize') == FAILED
+    eventually(lambda: daemon.status()['error_1']
+               == f"cannot open {address(listener, 'rfc2217')}: the other end does not speak RFC 2217")
+
+
 class TerminalServer:
     """A device server in front of a hub on TCP: pyserial's own RFC 2217 server code, one client at a time."""
 

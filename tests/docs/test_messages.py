@@ -56,6 +56,7 @@ LEFT_OUT = (
     ('daemon/serial_port.py:*', 'readiness to read', 'what pyserial says, which is said in other words'),
     ('daemon/serial_port.py:explain', 'socket disconnected', 'the same'),
     ('daemon/serial_port.py:explain', 'reader thread died', 'the same'),
+    ('daemon/serial_port.py:explain', 'does not seem to support RFC2217', 'the same'),
     ('daemon/serial_port.py:explain', '*Errno*', 'what is searched for in an error'),
     ('core/requests.py:*', 'a position of * counts cannot be sent: 0 to * can', 'limits are checked before that'),
     ('core/reports.py:*', '[A-Z]* *', 'keys of the hub'),

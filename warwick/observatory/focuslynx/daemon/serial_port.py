@@ -90,9 +90,11 @@ def open_port(name: str, baud: int) -> Any:
 def _lock(port: Any) -> None:
     """Keep other programs out of a serial device. pyserial's own lock is respected only by programs that use it too."""
     fd = descriptor(port)
-    # A pseudo-terminal would stay locked after our end
-    if fd is not None and os.isatty(fd) and os.major(os.fstat(fd).st_rdev) not in _PSEUDO_TERMINALS:
-        fcntl.ioctl(fd, termios.TIOCEXCL)
+    if fd is not None and os.isatty(fd):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)   # a handler may have ignored `exclusive`
+        # A pseudo-terminal would stay locked after our end
+        if os.major(os.fstat(fd).st_rdev) not in _PSEUDO_TERMINALS:
+            fcntl.ioctl(fd, termios.TIOCEXCL)
 
 
 def _connection(port: Any) -> socket.socket | None:
@@ -247,6 +249,8 @@ def explain(error: BaseException) -> str:
         return _REASONS[errno.EIO]
     if 'socket disconnected' in text or 'reader thread died' in text:   # and the end of a network connection
         return _REASONS[errno.EPIPE]
+    if 'does not seem to support RFC2217' in text:
+        return 'the other end does not speak RFC 2217'
     if text.endswith('timed out'):
         return 'timed out'
     if number is not None and number > 0:
