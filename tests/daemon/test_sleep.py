@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.daemon import wire
 from tests.daemon.test_pyro_object import IDLE, INITIALIZING, SUCCEEDED
 from tests.daemon.wire import Site
@@ -36,6 +38,12 @@ class Sleeper:
         self._path = path
         self._path.write_text('0')
         self.site = prepare('--speed', '20000', shim=SLEEP.format(asleep=str(path)), **settings).connect()
+
+    def stop(self, during: Callable[[], object]) -> None:
+        """Stop the process until `during` returns."""
+        self.site.daemon.process.send_signal(signal.SIGSTOP)
+        during()
+        self.site.daemon.process.send_signal(signal.SIGCONT)
 
     def sleep(self, during: Callable[[], object]) -> None:
         """Stop the process and its monotonic clock until `during` returns."""
@@ -76,10 +84,16 @@ def test_the_age_of_a_state_counts_the_sleep(prepare: Callable[..., Site], tmp_p
     assert site.daemon.status()['date'] == before, 'nothing was heard since'
 
 
-def test_a_move_during_which_the_machine_sleeps_succeeds(prepare: Callable[..., Site], tmp_path: Path) -> None:
-    sleeper = Sleeper(prepare, tmp_path / 'asleep', move_timeout=3)
+@pytest.mark.parametrize('pause', ['sleep', 'stop'])
+def test_a_move_that_arrived_during_a_long_pause_succeeds(prepare: Callable[..., Site], tmp_path: Path,
+                                                          pause: str) -> None:
+    sleeper = Sleeper(prepare, tmp_path / 'asleep', move_timeout=2)
     site = sleeper.site
     move = site.begin_move(1, 20000)
-    sleeper.sleep(lambda: eventually(lambda: site.at_rest(1)))
+    began = time.monotonic()
+
+    def too_long() -> bool:
+        return site.at_rest(1) and time.monotonic() - began > 3
+    getattr(sleeper, pause)(lambda: eventually(too_long))
     assert move.wait() == SUCCEEDED
     assert site.is_at(1, 20000)
