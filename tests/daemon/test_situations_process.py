@@ -99,6 +99,16 @@ def test_a_late_second_hangup_cuts_nothing_short(prepare: Callable[..., Site]) -
     assert move.wait() == FAILED, 'the caller got its answer'
 
 
+def test_a_motor_that_cannot_be_halted_is_named_at_the_end(prepare: Callable[..., Site]) -> None:
+    site = prepare().connect()
+    move = site.begin_move(2, 45000)
+    site.wire.lose('F.HALT', times=1e9)
+    assert site.daemon.stop() == 0
+    assert move.wait() == FAILED
+    assert 'the motor of channel 2 may still run' in site.daemon.log
+    assert 'error: the daemon ends all the same' in site.daemon.log
+
+
 @pytest.mark.parametrize('number', [signal.SIGUSR1, signal.SIGUSR2])
 def test_a_signal_of_the_user_is_logged_and_ignored(prepare: Callable[..., Site], number: signal.Signals) -> None:
     site = prepare().connect()

@@ -143,7 +143,8 @@ class HubThread:
         deadline = now_s() + timeout_s
         if self._thread.is_alive():
             try:
-                self.submit(Disconnect()).result(timeout_s)
+                if self.submit(Disconnect()).result(timeout_s) is Outcome.FAILED:
+                    log.error('the daemon ends all the same, and sends no more HALT')
             except FutureTimeoutError:
                 log.error('the motors could not be halted within %g s', timeout_s)
         self._ending = True

@@ -26,8 +26,9 @@ from ..config import Config, ConfigError
 from ..missing_dependency import missing_dependency
 from .log import LEVELS, ObservatoryLog, StdoutHandler, events, is_journal, log, log_event, send_event
 
-FINAL_HALT_LIMIT_S = 3.0
-"""How long the end of the process waits for moving focusers to be halted."""
+FINAL_HALT_LIMIT_S = 4.0
+"""How long the end of the process waits for moving focusers to be halted. The hub needs 3.5 s to say that they are not.
+"""
 
 CALLS_LIMIT_S = 1.0
 """How long it then waits for the callers of commands to get their answers."""
