@@ -17,8 +17,11 @@ from tests.daemon import wire
 from tests.daemon.harness import Daemon
 from tests.daemon.test_links import on_a_pty
 from tests.daemon.test_pyro_object import ERROR, FAILED, SUCCEEDED
+from tests.daemon.test_thread_shortage import LIMITS
 from tests.daemon.wire import Site
 from tests.simulator.harness import Simulator, eventually
+from warwick.observatory.focuslynx.core import Connect
+from warwick.observatory.focuslynx.daemon.hub_thread import EMPTY_READS_LIMIT_S, HubThread
 from warwick.observatory.focuslynx.daemon.serial_port import close_port, open_port, read_available
 
 prepare = wire.prepare
@@ -62,15 +65,23 @@ def test_bytes_that_another_program_took_are_no_hang_up(terminal: tuple[int, str
     close_port(port)
 
 
+# What is read is thrown away as often as a file says
 EMPTY_READS = """
-import os
 from warwick.observatory.focuslynx.daemon import hub_thread, serial_port
 
 read = serial_port.read_available
 
 def robbed(port):
     data = read(port)
-    return b'' if os.path.exists({flag!r}) else data
+    try:
+        with open({flag!r}) as file:
+            times = int(file.read())
+    except FileNotFoundError:
+        return data
+    if times and data:
+        with open({flag!r}, 'w') as file:
+            file.write(str(times - 1))
+    return b'' if times else data
 
 hub_thread.read_available = robbed
 """
@@ -104,13 +115,62 @@ def test_another_reader_is_told_once_and_breaks_nothing(prepare: Callable[..., S
     assert site.daemon.log.count('another program reads') <= 1
 
 
-def test_a_port_that_never_has_what_it_promises_is_lost(prepare: Callable[..., Site], tmp_path: Path) -> None:
+def test_a_program_that_reads_again_and_again_is_named_once(prepare: Callable[..., Site], tmp_path: Path) -> None:
     flag = tmp_path / 'flag'
     site = prepare(shim=EMPTY_READS.format(flag=str(flag))).connect()
-    flag.touch()   # each reply is read, and thrown away
-    eventually(lambda: site.daemon.state(1) == ERROR)
-    flag.unlink()
-    site.is_well(1, 2)
+    for times in (1, 1, 1):
+        flag.write_text(str(times))
+        eventually(lambda: flag.read_text() == '0')
+        site.is_well(1)
+    eventually(lambda: f'another program reads {site.wire.path}' in site.daemon.log)
+    assert site.daemon.log.count('another program reads') == 1
+    assert 'no connection' not in site.daemon.log
+
+
+class Port:
+    """A port that promises bytes without end, and never has any."""
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = os.pipe()
+        os.write(self._write_end, b'.')
+        self.reads = 0
+        self.is_open = True
+
+    def fileno(self) -> int:
+        return self._read_end
+
+    def read(self, _size: int) -> bytes:
+        self.reads += 1
+        return b''
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def close(self) -> None:
+        self.is_open = False
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+
+def test_a_port_that_never_has_what_it_promises_is_lost() -> None:
+    ports: list[Port] = []
+    lines: list[str] = []
+
+    def open_one() -> Port:
+        ports.append(Port())
+        return ports[-1]
+    hub = HubThread(LIMITS, 'the port', open_one, lambda level, message: lines.append(message), lambda: None)
+    hub.start()
+    try:
+        began = time.monotonic()
+        hub.submit(Connect())
+        eventually(lambda: len(ports) == 2)
+        assert time.monotonic() - began > EMPTY_READS_LIMIT_S
+        assert not ports[0].is_open
+        assert ports[0].reads < 200, 'with pauses'
+        assert lines[0] == 'no connection to the hub: the port: the port is readable but has nothing to read'
+    finally:
+        hub.close(3)
 
 
 SLOW_CLOSE = """

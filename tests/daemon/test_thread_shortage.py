@@ -17,6 +17,9 @@ from warwick.observatory.focuslynx.core import Connect, Disconnect, Limits, Outc
 from warwick.observatory.focuslynx.daemon.hub_thread import HubThread
 from warwick.observatory.focuslynx.daemon.serial_port import open_port
 
+LIMITS = Limits(
+    soft_step_limits=(-5000, 5000), idle_loop_delay_s=0.5, moving_loop_delay_s=0.2, serial_timeout_s=1, move_timeout_s=60,
+    home_reset_timeout_s=5, home_timeout_s=60, temperature_probe_required=True, allow_hub_compensation=False)
 PORT = 'lynxsim://?channels=1,2&max_pos=112000&nickname.1=Shortage'
 
 
@@ -26,10 +29,7 @@ def refuse(_: threading.Thread) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[HubThread]:
-    limits = Limits(soft_step_limits=(-5000, 5000), idle_loop_delay_s=0.5, moving_loop_delay_s=0.2, serial_timeout_s=1,
-                    move_timeout_s=60, home_reset_timeout_s=5, home_timeout_s=60, temperature_probe_required=True,
-                    allow_hub_compensation=False)
-    hub = HubThread(limits, PORT, partial(open_port, PORT, 115200), lambda level, message: None, lambda: None)
+    hub = HubThread(LIMITS, PORT, partial(open_port, PORT, 115200), lambda level, message: None, lambda: None)
     hub.start()
     yield hub
     hub.close(3)
