@@ -18,8 +18,9 @@ from warwick.observatory.focuslynx.daemon.hub_thread import HubThread
 from warwick.observatory.focuslynx.daemon.serial_port import open_port
 
 LIMITS = Limits(
-    soft_step_limits=(-5000, 5000), idle_loop_delay_s=0.5, moving_loop_delay_s=0.2, serial_timeout_s=1, move_timeout_s=60,
-    home_reset_timeout_s=5, home_timeout_s=60, temperature_probe_required=True, allow_hub_compensation=False)
+    soft_step_limits=(-5000, 5000), idle_loop_delay_s=0.5, moving_loop_delay_s=0.2, serial_timeout_s=1,
+    move_timeout_s=60, home_reset_timeout_s=5, home_timeout_s=60, temperature_probe_required=True,
+    allow_hub_compensation=False)
 PORT = 'lynxsim://?channels=1,2&max_pos=112000&nickname.1=Shortage'
 
 
