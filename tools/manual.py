@@ -63,8 +63,15 @@ FOCUSD = {
         'After the start it waits for `focus init`, unless `connect_on_start` is true.',
     ],
     'SIGNALS': {
-        'SIGTERM, SIGINT': 'End: the focusers that the daemon has set in motion are halted first, and the calls under '
-                           'way are answered. A second signal ends the process at once.',
+        'SIGTERM, SIGINT, SIGHUP': 'End with exit code 0: the focusers that the daemon has set in motion are halted '
+                                   'first, and the calls under way are answered. A second SIGTERM or SIGINT, a second '
+                                   'or more after the first signal, ends the process at once. SIGHUP does not load the '
+                                   'configuration again.',
+        'SIGQUIT, SIGALRM, SIGXCPU and others': 'The same, but in the end the process ends by the signal, so that '
+                                                'systemd starts it again.',
+        'SIGUSR1, SIGUSR2': 'Ignored, with a line in the log.',
+        'Inherited': 'A signal that was ignored at the start, as SIGHUP is by `nohup`, stays ignored. Signals that '
+                     'were blocked at the start are not blocked any more.',
     },
     'LOG': [
         'Each connection made or lost, each move, stop, zero, homing and change of a setting, and each error of a '
@@ -94,7 +101,7 @@ FOCUSD_JSON = {
     'DESCRIPTION': [
         'The configuration of `focusd`(8): one JSON object for each hub. `focus`(1) reads it to learn where the daemon '
         'is, and ignores the other keys. Unknown keys are errors. Times keep their fractions. `focusd --check` <file> '
-        'checks a file.',
+        'checks a file, and warns of values that hardly can be meant.',
         'An error is one line, which names the key, its value, and what is accepted.',
     ],
     'FILES': {

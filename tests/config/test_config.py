@@ -135,6 +135,8 @@ WRONG = [
     ('log_name', '', 'must not be empty'),
     ('control_machines', 'LocalHost', 'must be a list'),
     ('control_machines', {'LocalHost': 1}, 'must be a list'),
+    *((key, value, 'must have printable characters only')
+      for key in ('log_name', 'serial_port') for value in ('a\0b', '\ud800', 'two\nlines')),
     ('serial_port', 3, 'must be a string'),
     ('serial_port', '', 'must not be empty'),
     ('serial_baud', 115200.5, 'must be a whole number'),

@@ -230,3 +230,9 @@ def test_a_reply_reads_the_same_however_it_is_cut(data: st.DataObject) -> None:
     reader = ReplyParser(GetStatus(1))
     replies = [reader.feed(STATUS[a:b]) for a, b in zip([0, *cuts], [*cuts, len(STATUS)])]
     assert [reply for reply in replies if reply is not None] == [GOOD_STATUS]
+
+
+def test_bytes_that_cannot_be_shown_are_escaped_once() -> None:
+    with pytest.raises(Garbled) as error:
+        read(GetStatus(1), b'\xff\x00x\n')
+    assert str(error.value) == r"expected '!' after <F1GETSTATUS>, got '\xff\x00x'"

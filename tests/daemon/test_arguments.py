@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,64 @@ def test_a_check_refuses_a_port_that_can_never_be_opened(config: Path, address: 
     assert (result.returncode, result.stdout, result.stderr.count('\n')) == (1, '', 1)
     assert result.stderr.startswith(f'focusd: {config}: serial_port: "{address}": ')
     assert reason in result.stderr
+
+
+@pytest.mark.parametrize(('change', 'warning'), [
+    ({'moving_loop_delay': 70, 'idle_loop_delay': 90},
+     'moving_loop_delay: 70: longer than move_timeout, 60: a move would have failed before'),
+    ({'moving_loop_delay': 8}, 'moving_loop_delay: 8: longer than idle_loop_delay, 5: a moving focuser'),
+    ({'serial_timeout': 61.5}, 'serial_timeout: 61.5: longer than move_timeout, 60: '),
+    ({'home_timeout': 0.25}, 'moving_loop_delay: 0.5: longer than home_timeout, 0.25: homing'),
+    ({'control_machines': []}, 'control_machines: []: no machine may control the focusers'),
+    ({'serial_port': '192.168.1.5:9760'},
+     'serial_port: "192.168.1.5:9760": an address on the network is written socket://192.168.1.5:9760'),
+    ({'serial_port': 'COM3'}, 'serial_port: "COM3": is a name of Windows'),
+    ({'serial_port': 'ttyFocus'}, 'serial_port: "ttyFocus": there is no such file: is /dev/ttyFocus meant?'),
+    ({'serial_port': '/dev/null '}, 'serial_port: "/dev/null ": begins or ends with a blank'),
+    ({'serial_port': '/dev/nothing'}, 'serial_port: "/dev/nothing": there is no such device now'),
+    ({'serial_port': '/dev'}, 'serial_port: "/dev": it is a directory'),
+    ({'serial_port': '/etc/passwd'}, 'serial_port: "/etc/passwd": it is not a serial device'),
+    ({'serial_port': 'loop://'}, 'serial_port: "loop://": gives back what is sent'),
+])
+def test_a_check_warns_of_what_cannot_be_meant(config: Path, change: dict[str, Any], warning: str) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), 'serial_port': '/dev/null', **change}))
+    result = focusd('--check', str(config))
+    assert (result.returncode, result.stderr) == (0, '')
+    warnings = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines() if line.startswith('warning:')]
+    assert [line.startswith(warning) for line in warnings] == [True], warnings
+
+
+def test_a_check_of_usual_settings_warns_of_nothing(config: Path) -> None:
+    config.write_text(config.read_text().replace('/dev/focuser', '/dev/null'))
+    assert 'warning' not in focusd('--check', str(config)).stdout
+
+
+@pytest.mark.parametrize(('address', 'note'), [
+    ('socket://dome:9760', 'serial_baud is not sent'), ('rfc2217://dome:2217', 'other programs cannot be kept out'),
+    ('spy:///dev/null?file=/nowhere/trace', 'writes a trace'), ('hwgrep://OP21GA0U', 'searched for at each opening')])
+def test_a_check_says_what_a_kind_of_port_cannot_do(config: Path, address: str, note: str) -> None:
+    config.write_text(config.read_text().replace('/dev/focuser', address))
+    result = focusd('--check', str(config))
+    assert (result.returncode, result.stderr) == (0, '')
+    assert [note in line for line in result.stdout.splitlines() if line.startswith(f'note:          {address}: ')] \
+        == [True]
+
+
+def test_each_warning_is_a_line_of_the_log(start: Callable[..., Daemon]) -> None:
+    daemon = start(control_machines=[], moving_loop_delay=70)
+    for warning in ('warning: control_machines: []: no machine', 'warning: moving_loop_delay: 70: longer than move'):
+        eventually(lambda warning=warning: daemon.log.count(warning) == 1)   # type: ignore[misc]
+
+
+@pytest.mark.parametrize('text', ['\ud800', 'a\0b', 'a\nb'])
+@pytest.mark.parametrize('key', ['daemon', 'log_name', 'serial_port', 'control_machines'])
+@pytest.mark.parametrize('options', [[], ['--check']], ids=['start', 'check'])
+def test_a_name_that_cannot_be_one_is_one_line(config: Path, options: list[str], key: str, text: str) -> None:
+    value = [text] if key == 'control_machines' else text
+    config.write_text(json.dumps({**json.loads(config.read_text()), key: value}))
+    result = focusd(*options, str(config))
+    assert (result.returncode, result.stdout, result.stderr.count('\n')) == (1, '', 1)
+    assert result.stderr.startswith(f'focusd: {config}: {key}') and json.dumps(text) in result.stderr
 
 
 @pytest.mark.parametrize('module', ['Pyro4', 'serial'])

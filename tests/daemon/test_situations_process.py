@@ -24,6 +24,7 @@ from tests.daemon.harness import TOP, Daemon
 from tests.daemon.test_pyro_object import FAILED, IDLE, SUCCEEDED
 from tests.daemon.wire import SETTINGS, ZERO, Site
 from tests.simulator.harness import eventually
+from warwick.observatory.focuslynx.daemon.main import IMPATIENCE_S
 
 prepare = wire.prepare
 
@@ -31,12 +32,15 @@ KILLS = 20   # in a batch
 BATCHES = int(os.environ.get('FOCUSD_KILLS', '60')) // KILLS
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_halts_both_motors_and_ends_with_0(prepare: Callable[..., Site],
-                                                                        number: int) -> None:
+@pytest.mark.parametrize(('number', 'status'), [
+    (signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGHUP, 0),
+    *((number, -number) for number in (
+        signal.SIGQUIT, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU, signal.SIGIO, signal.SIGPWR,
+        signal.SIGRTMIN, signal.SIGRTMAX))])
+def test_a_signal_halts_both_motors_before_the_end(prepare: Callable[..., Site], number: int, status: int) -> None:
     site = prepare().connect()
     moves = [site.begin_move(1, 45000), site.begin_move(2, -45000)]
-    assert site.daemon.stop(number) == 0
+    assert site.daemon.stop(number) == status
     ended_at = time.monotonic()
     assert [move.wait() for move in moves] == [FAILED, FAILED]
     assert site.at_rest(1) and site.at_rest(2)
@@ -61,15 +65,84 @@ def test_a_signal_during_a_zero_is_reported_to_the_caller(prepare: Callable[...,
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_the_process_at_once(prepare: Callable[..., Site], number: int) -> None:
+def test_an_impatient_second_signal_ends_the_process(prepare: Callable[..., Site], number: int) -> None:
     site = prepare().connect()
     move = site.begin_move(1, 45000)
     site.wire.lose('F.*', times=1e9)   # the halt cannot succeed, so the first signal takes its time
+    first_at = time.monotonic()
     site.daemon.process.send_signal(number)
     eventually(lambda: site.wire.sent('F1HALT'))
+    eventually(lambda: time.monotonic() - first_at > IMPATIENCE_S)
     site.daemon.process.send_signal(number)
     assert site.daemon.process.wait(20) == 128 + number
     assert isinstance(move.wait(), Pyro4.errors.CommunicationError), 'no daemon was left to answer the caller'
+
+
+@pytest.mark.parametrize('second', [signal.SIGHUP, signal.SIGTERM])
+def test_a_second_signal_at_once_cuts_nothing_short(prepare: Callable[..., Site], second: int) -> None:
+    site = prepare().connect()
+    move = site.begin_move(1, 45000)
+    site.daemon.process.send_signal(signal.SIGHUP)   # as a dropped ssh session does, twice
+    assert site.daemon.stop(second) == 0
+    assert move.wait() == FAILED
+    assert site.at_rest(1)
+
+
+def test_a_late_second_hangup_cuts_nothing_short(prepare: Callable[..., Site]) -> None:
+    site = prepare().connect()
+    move = site.begin_move(1, 45000)
+    site.wire.lose('F.*', times=1e9)
+    first_at = time.monotonic()
+    site.daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: time.monotonic() - first_at > IMPATIENCE_S)
+    assert site.daemon.stop(signal.SIGHUP) == 0
+    assert move.wait() == FAILED, 'the caller got its answer'
+
+
+def test_a_motor_that_cannot_be_halted_is_named_at_the_end(prepare: Callable[..., Site]) -> None:
+    site = prepare().connect()
+    move = site.begin_move(2, 45000)
+    site.wire.lose('F.HALT', times=1e9)
+    assert site.daemon.stop() == 0
+    assert move.wait() == FAILED
+    assert 'the motor of channel 2 may still run' in site.daemon.log
+    assert 'error: the daemon ends all the same' in site.daemon.log
+
+
+@pytest.mark.parametrize('number', [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_of_the_user_is_logged_and_ignored(prepare: Callable[..., Site], number: signal.Signals) -> None:
+    site = prepare().connect()
+    move = site.begin_move(1, 3000)
+    site.daemon.process.send_signal(number)
+    eventually(lambda: f'{number.name} is ignored' in site.daemon.log)
+    assert move.wait() == SUCCEEDED
+    assert site.is_at(1, 3000)
+
+
+INHERITED = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_blocked_signals_end_it_and_ignored_ones_do_not(prepare: Callable[..., Site], number: int) -> None:
+    site = prepare()
+    site.daemon.stop()
+    site.daemon.process = subprocess.Popen(
+        [sys.executable, '-c', INHERITED, str(TOP / 'focusd'), str(site.daemon.config)], env=site.daemon.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    eventually(lambda: _answers(site.daemon))
+    site.connect()
+    move = site.begin_move(1, 3000)
+    site.daemon.process.send_signal(signal.SIGHUP)
+    assert move.wait() == SUCCEEDED, 'nohup works'
+    move = site.begin_move(1, 45000)
+    assert site.daemon.stop(number) == 0
+    assert move.wait() == FAILED
+    assert site.at_rest(1)
 
 
 def next_call(chance: random.Random, channel: int) -> tuple[Any, ...]:

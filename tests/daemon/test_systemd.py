@@ -19,6 +19,7 @@ from tests.daemon.test_pyro_object import SUCCEEDED
 from tests.simulator.harness import eventually
 from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.core.snapshot import FocuserSnapshot
+from warwick.observatory.focuslynx.daemon import systemd
 from warwick.observatory.focuslynx.daemon.systemd import ServiceManager, Watchdog, in_words
 
 IDLE = FocuserSnapshot(FocuserStatus.Idle, 0.0, temperature_c=21.68, current_steps=500, target_steps=500)
@@ -88,6 +89,23 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
     listener = Listener(str(tmp_path / 'notify'))
     yield listener
     listener.close()
+
+
+class Clock:
+    """The monotonic clock, as a test sets it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def heard(listener: Listener) -> list[dict[str, str]]:
+    """All messages up to now."""
+    while listener.has_heard():
+        listener.receive()
+    return listener.received
 
 
 @pytest.fixture
@@ -222,6 +240,40 @@ def test_the_watchdog_is_fed_only_while_all_threads_progress(stuck: str, listene
         end.set()
         supervision.join(20)
         thread.join(20)
+
+
+def test_nobody_is_accused_after_a_pause_of_the_process(
+        listener: Listener, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(systemd, 'time', clock)
+    progress_at = clock.now
+    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '10000000'})
+    watchdog = Watchdog(manager, {'hub': lambda: progress_at})
+    watchdog.report('good')
+    for _ in range(2):
+        clock.now += watchdog.interval_s
+        progress_at = clock.now
+        watchdog.feed()
+    clock.now += 60
+    watchdog.feed()
+    assert not caplog.text
+    assert sum('WATCHDOG' in message for message in heard(listener)) == 2, 'before the pause and after it'
+    clock.now += watchdog.interval_s
+    watchdog.feed()
+    assert "the thread 'hub' has made no progress for 61.0 s" in caplog.text, 'one round of grace, no more'
+
+
+def test_a_supervisor_that_is_always_late_accuses_all_the_same(
+        listener: Listener, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(systemd, 'time', clock)
+    manager = ServiceManager({'NOTIFY_SOCKET': str(tmp_path / 'notify'), 'WATCHDOG_USEC': '10000000'})
+    began = clock.now
+    watchdog = Watchdog(manager, {'hub': lambda: began})
+    for _ in range(4):
+        clock.now += 4 * watchdog.interval_s
+        watchdog.feed()
+    assert 'has made no progress' in caplog.text
 
 
 def test_the_watchdog_is_not_fed_before_the_service_is_ready(listener: Listener, tmp_path: Path) -> None:

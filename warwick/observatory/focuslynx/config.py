@@ -45,11 +45,11 @@ class Key(NamedTuple):
         return self.default is None
 
 
-# `daemon_name`, `machine_name` and `ascending` are keywords of our own. `type` comes first in each schema, because only
-# the first fault of a value is shown.
+# `daemon_name`, `machine_name`, `printable` and `ascending` are keywords of our own. `type` comes first in each schema,
+# because only the first fault of a value is shown.
 _DAEMON = Kind({'type': 'string', 'daemon_name': True}, 'a known entry', str)
 _MACHINES = Kind({'type': 'array', 'items': {'type': 'string', 'machine_name': True}}, 'list of known names', list)
-_TEXT = Kind({'type': 'string', 'minLength': 1}, 'not empty', str)
+_TEXT = Kind({'type': 'string', 'minLength': 1, 'printable': True}, 'not empty', str)
 _BAUD_RATE = Kind({'type': 'integer', 'enum': _BAUD_RATES}, ' or '.join(map(str, _BAUD_RATES)), int)
 _TIME = Kind({'type': 'number', 'exclusiveMinimum': 0, 'maximum': LONGEST_TIME_S}, f'above 0, to {LONGEST_TIME_S}',
              float)
@@ -94,6 +94,7 @@ _FAULTS_OF_VALUES: dict[str, Callable[[Any], str]] = {
     'exclusiveMinimum': lambda bound: f'must be greater than {bound}',
     'maximum': lambda bound: f'must be at most {bound}',
     'minLength': lambda _: 'must not be empty',
+    'printable': lambda _: 'must have printable characters only',
     'minItems': lambda _: 'must be a pair [min, max]',
     'maxItems': lambda _: 'must be a pair [min, max]',
     'ascending': lambda _: 'min must be less than max',
@@ -274,6 +275,11 @@ def _validate(document: dict[str, Any]) -> None:
                 yield jsonschema.ValidationError('unknown')
         return check
 
+    def printable(_validator: Any, _value: Any, instance: Any, _schema: Any) -> Iterator[Any]:
+        # NUL, line ends and half surrogate pairs are no part of any name, and nothing can be done with them
+        if isinstance(instance, str) and not instance.isprintable():
+            yield jsonschema.ValidationError('unprintable')
+
     def ascending(validator: Any, _value: Any, instance: Any, _schema: Any) -> Iterator[Any]:
         is_list_of_numbers = isinstance(instance, list) and all(validator.is_type(each, 'number') for each in instance)
         if is_list_of_numbers and instance != sorted(set(instance)):
@@ -282,6 +288,7 @@ def _validate(document: dict[str, Any]) -> None:
     checker = jsonschema.validators.extend(jsonschema.Draft7Validator, {
         'daemon_name': name_keyword('daemon', validation.daemon_name_validator),
         'machine_name': name_keyword('machine', validation.machine_name_validator),
+        'printable': printable,
         'ascending': ascending,
     })
     order = list(SCHEMA['properties'])

@@ -165,7 +165,7 @@ class Operation(ABC):
                 self.abort(f'{self.without_effect}: {self._error}')
         elif self.phase is Phase.WATCH:
             self._follow(status, at, now)
-        if self._looks_first:
+        if self._looks_first and status.moving:   # rest may take a second report
             self._check_time(now)
 
     def exchange_failed(self, request: Request, error: HubError, now: float) -> None:

@@ -207,5 +207,5 @@ def _padded(counts: int, digits: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text from the hub as an error message quotes it."""
-    return repr(shortened(text))
+    """A text from the hub as an error message quotes it. What is not printable has been escaped already."""
+    return f"'{shortened(text)}'"

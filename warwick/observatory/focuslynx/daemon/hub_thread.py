@@ -2,13 +2,14 @@
 """The thread that owns the serial port and the hub.
 
 No other thread touches either. Other threads leave a command in the inbox and get a Future, or read the published
-snapshots, an attribute that is only ever rebound: neither waits for the serial link. Opening a port can take seconds (a
-network hub that is switched off), so a short-lived thread does that and hands the port over.
+snapshots, an attribute that is only ever rebound: neither waits for the serial link. The port is opened and closed by
+port_thread, because both can take seconds.
 """
 
 from __future__ import annotations
 
 import collections
+import math
 import os
 import select
 import threading
@@ -17,12 +18,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..constants import FocuserStatus
 from ..core import (
     Command,
     Connect,
     Disconnect,
+    FocuserSnapshot,
     Halt,
     Hub,
     HubInfo,
@@ -35,11 +38,14 @@ from ..core import (
     Snapshot,
     Write,
 )
+from .clock import asleep_s, has_slept, now_s
 from .log import log
-from .serial_port import explain
+from .port_thread import PortThread
+from .serial_port import descriptor, explain, is_on_network, read_available
 
-LONGEST_WAIT_S = 1.0
-"""The thread does what is due at least this often, so an old `progress_at` means that it hangs."""
+LONGEST_WAIT_S = 0.5
+"""The thread does what is due at least this often, so an old `progress_at` means that it hangs. It also notices by then
+that the machine has slept, during which the waiting stands still."""
 
 NO_DESCRIPTOR_POLL_S = 0.005
 """How often a port without a file descriptor is read."""
@@ -50,8 +56,28 @@ GATHER_S = 0.012
 MAX_STALE_READS = 8
 """Before a request, bytes that came since the last exchange are dropped with at most so many reads."""
 
+EMPTY_READ_PAUSE_S = 0.02
+"""How long the port is left alone when its bytes have gone to another program that reads it."""
+
+EMPTY_READS_LIMIT_S = 1.0
+"""A port that promises bytes for so long, and never has any, is taken for lost."""
+
+HALT_LEAVES_S = 0.1
+"""How long the last HALT has to leave before the port is closed and what is unsent is dropped."""
+
+CLOSING_LIMIT_S = 0.5
+"""How long the end of the thread waits for its port to be closed."""
+
 MAX_CRASHES, CRASH_WINDOW_S = 5, 60.0
 """After more unexpected exceptions than this in this time, the process has to be started again."""
+
+
+class Published(NamedTuple):
+    """The state as the hub thread knew it, and how long the machine had slept by then."""
+
+    focusers: dict[int, FocuserSnapshot]
+    hub_info: HubInfo | None
+    asleep_s: float
 
 
 class HubThread:
@@ -65,7 +91,7 @@ class HubThread:
                  on_log: Callable[[str, str], None], on_collapse: Callable[[], None]) -> None:
         self._limits = limits
         self._port_name = port_name
-        self._open_port = open_port
+        self._ports = PortThread(open_port)
         self._on_log = on_log
         self._on_collapse = on_collapse
         self._hub = Hub(limits, port_name)
@@ -76,17 +102,22 @@ class HubThread:
         self._port: Any = None
         self._bytes_came = False              # in the last turn: more of the same reply may follow
         self._opening: object | None = None   # identifies the attempt to open that is under way
+        self._heard = False                   # a byte has come since the port was opened
+        self._empty_since: float | None = None   # when the port began to promise bytes and to have none
+        self._empty_times = 0                 # how often it has begun to, since it was opened
+        self._read_again_at = -math.inf
         self._unresolved: dict[PendingCommand, Future[Outcome]] = {}
         self._connection_wanted = False       # the latest of connect and disconnect was connect
         self._ending = False
         self._crashes: collections.deque[float] = collections.deque(maxlen=MAX_CRASHES)
-        self._published = self._hub.snapshots(time.monotonic())
-        self._hub_info: HubInfo | None = None
-        self.progress_at = time.monotonic()   # when the thread last did what was due
+        self._asleep_s = asleep_s()           # as the hub knows it
+        self._published = Published(self._hub.snapshots(now_s()), None, self._asleep_s)
+        self.progress_at = time.monotonic()   # when the thread last did what was due, on the clock of the watchdog
         self._thread = threading.Thread(target=self._run, name='hub', daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread. Raises RuntimeError if the system allows no more threads."""
+        self._ports.start()
         self._thread.start()
 
     def submit(self, command: Command) -> Future[Outcome]:
@@ -99,22 +130,27 @@ class HubThread:
 
     def snapshot(self) -> Snapshot:
         """The state as it is known now, without waiting for anything. Callable from any thread."""
-        now = time.monotonic()
-        focusers = {n: focuser.at(now) for n, focuser in self._published.items()}
+        published = self._published
+        slept = has_slept(published.asleep_s)   # and the hub thread, which finds out as well, may come later
+        now = now_s()
+        focusers = {n: _after_sleep(focuser) if slept else focuser.at(now)
+                    for n, focuser in published.focusers.items()}
         age_s = now - min(focuser.as_of for focuser in focusers.values())
-        return Snapshot(focusers, time.time() - age_s, self._hub_info)
+        return Snapshot(focusers, time.time() - age_s, published.hub_info)
 
     def close(self, timeout_s: float) -> None:
         """Disconnect, halting the motors that we have set in motion, and end the thread."""
-        deadline = time.monotonic() + timeout_s
+        deadline = now_s() + timeout_s
         if self._thread.is_alive():
             try:
-                self.submit(Disconnect()).result(timeout_s)
+                if self.submit(Disconnect()).result(timeout_s) is Outcome.FAILED:
+                    log.error('the daemon ends all the same, and sends no more HALT')
             except FutureTimeoutError:
                 log.error('the motors could not be halted within %g s', timeout_s)
         self._ending = True
         self._wake()
-        self._thread.join(max(0.1, deadline - time.monotonic()))
+        self._thread.join(max(0.1, deadline - now_s()))
+        self._ports.finish(CLOSING_LIMIT_S)
 
     def _post(self, event: Callable[[float], None]) -> None:
         self._inbox.append(event)
@@ -150,26 +186,33 @@ class HubThread:
 
     def _halt_without_waiting(self) -> None:
         """Halt the motors that a Hub that has failed may have set in motion; the next Hub confirms it."""
-        for n in self._hub.running_motors():
+        running = self._hub.running_motors()
+        for n in running:
             if self._port is not None:
                 try:
                     self._port.write(Halt(n).encode())
                 except Exception as error:   # as in _read
                     log.error('channel %d could not be halted: %s', n, explain(error))
+        if running:
+            time.sleep(HALT_LEAVES_S)   # the port is closed next, which drops what has not been sent
 
     def _turn(self) -> None:
         """Do everything that is due, then wait for the next thing to happen."""
+        if has_slept(self._asleep_s):
+            self._asleep_s = asleep_s()
+            self._hub.machine_slept(now_s())
         while self._inbox:
-            self._inbox.popleft()(time.monotonic())
-        now = self.progress_at = time.monotonic()
+            self._inbox.popleft()(now_s())
+        self.progress_at = time.monotonic()
+        now = now_s()
         self._hub.advance(now)
         outcomes = self._carry_out()
-        self._published, self._hub_info = self._hub.snapshots(time.monotonic()), self._hub.info
+        self._published = Published(self._hub.snapshots(now_s()), self._hub.info, self._asleep_s)
         for resolve in outcomes:
             self._unresolved.pop(resolve.pending, None)
             resolve.pending.on_outcome(resolve.outcome)
         if not self._inbox:
-            self._wait(min(LONGEST_WAIT_S, max(0.0, self._hub.next_time(now) - time.monotonic())))
+            self._wait(min(LONGEST_WAIT_S, max(0.0, self._hub.next_time(now) - now_s())))
 
     def _carry_out(self) -> list[Resolve]:
         """Carry out the effects of the hub; returns the outcomes, for the callers once the new state is published."""
@@ -200,43 +243,52 @@ class HubThread:
         """Wait for a wake-up or for bytes, and hand the bytes to the hub."""
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
-        port_fd = self._port_fd()
-        if self._bytes_came and self._hub.only_polls(time.monotonic()):
+        now = now_s()
+        if self._bytes_came and self._hub.only_polls(now):
             # A reply that comes byte by byte would wake the thread a dozen times
             self._bytes_came = False
             if poll.poll(min(timeout_s, GATHER_S) * 1000):
                 os.read(self._wake_read, 4096)
                 return
-        if port_fd is not None:
+        port_fd = None if self._port is None else descriptor(self._port)
+        pause_s = self._read_again_at - now
+        if self._port is not None and (port_fd is None or pause_s > 0):
+            timeout_s = min(timeout_s, max(pause_s, NO_DESCRIPTOR_POLL_S))
+        elif port_fd is not None:
             poll.register(port_fd, select.POLLIN)
-        elif self._port is not None:
-            timeout_s = min(timeout_s, NO_DESCRIPTOR_POLL_S)
         ready = dict(poll.poll(timeout_s * 1000))
         if self._wake_read in ready:
             os.read(self._wake_read, 4096)
-        if self._port is not None and (port_fd is None or port_fd in ready):
+        if self._port is None or pause_s > 0:
+            return
+        if port_fd is None or port_fd in ready:
             self._read(must_have_data=port_fd is not None)
-
-    def _port_fd(self) -> int | None:
-        if self._port is None:
-            return None
-        try:
-            fd: int = self._port.fileno()
-        except Exception:
-            return None   # pyserial's handlers differ in how they say that they have none
-        return fd if fd >= 0 else None
+        else:
+            self._empty_since = None
 
     def _read(self, must_have_data: bool) -> None:
         try:
-            data = self._port.read(4096)
-            if not data and must_have_data:
-                raise OSError('the port is readable but has nothing to read')
+            data = read_available(self._port)
         except Exception as error:   # SerialException, OSError, termios.error, TypeError: pyserial raises them all
             self._broken(error)
             return
         if data:
-            self._bytes_came = True
-            self._hub.received(data, time.monotonic())
+            self._bytes_came = self._heard = True
+            self._empty_since = None
+            self._hub.received(data, now_s())
+        elif must_have_data:
+            self._bytes_gone(now_s())
+
+    def _bytes_gone(self, now: float) -> None:
+        """The port promised bytes, and has none: as a rule another program was faster."""
+        self._read_again_at = now + EMPTY_READ_PAUSE_S
+        if self._empty_since is None:
+            self._empty_since = now
+            self._empty_times += 1
+            if self._empty_times == 2:
+                self._on_log('warning', f'another program reads {self._port_name}: it takes replies of the hub away')
+        elif now - self._empty_since > EMPTY_READS_LIMIT_S:
+            self._broken(OSError('the port is readable but has nothing to read'))
 
     def _write(self, data: bytes) -> None:
         """Send a request, after dropping unread bytes: they answer no request that still waits."""
@@ -244,41 +296,41 @@ class HubThread:
             return
         try:
             for _ in range(MAX_STALE_READS):
-                if not self._port.read(4096):
+                if not read_available(self._port):
                     break
             self._port.write(data)
         except Exception as error:
             self._broken(error)
 
     def _broken(self, error: Exception) -> None:
+        reason = f'{self._port_name}: {explain(error)}'
+        if not self._heard and is_on_network(self._port_name):   # a device server that has a client sends others away
+            reason += ', before a byte came: perhaps another program has the hub'
         self._close_port()
-        self._hub.lost(f'{self._port_name}: {explain(error)}', time.monotonic())
+        self._hub.lost(reason, now_s())
 
     def _close_port(self) -> None:
         self._opening = None
         if self._port is not None:
             port, self._port = self._port, None
-            _close(port)
+            self._ports.close(port)
 
     def _begin_opening(self) -> None:
         attempt = self._opening = object()
-        threading.Thread(target=self._open, args=(attempt,), name='opener', daemon=True).start()
-
-    def _open(self, attempt: object) -> None:
-        """Runs on the opener thread."""
-        try:
-            port = self._open_port()
-        except Exception as error:
-            self._post(partial(self._not_opened, attempt, f'cannot open {self._port_name}: {explain(error)}'))
-        else:
-            self._post(partial(self._opened, attempt, port))
+        self._ports.open(
+            lambda: attempt is self._opening,
+            lambda port: self._post(partial(self._opened, attempt, port)),
+            lambda error: self._post(partial(self._not_opened, attempt,
+                                             f'cannot open {self._port_name}: {explain(error)}')))
 
     def _opened(self, attempt: object, port: Any, now: float) -> None:
         if attempt is not self._opening:
-            _close(port)
+            self._ports.close(port)
             return
         self._opening = None
         self._port = port
+        self._heard = False
+        self._empty_since, self._empty_times, self._read_again_at = None, 0, -math.inf
         self._hub.opened(now)
 
     def _not_opened(self, attempt: object, reason: str, now: float) -> None:
@@ -288,7 +340,7 @@ class HubThread:
 
     def _recover(self) -> bool:
         """Continue with a new Hub after an unexpected exception; False if that happens too often."""
-        now = time.monotonic()
+        now = now_s()
         if len(self._crashes) == MAX_CRASHES and now - self._crashes[0] < CRASH_WINDOW_S:
             return False
         self._crashes.append(now)
@@ -297,7 +349,7 @@ class HubThread:
         self._hub = Hub(self._limits, self._port_name, self._hub.running_motors())
         if self._connection_wanted:
             self._hub.submit(PendingCommand(Connect(), lambda outcome: None), now)
-        self._published = self._hub.snapshots(now)
+        self._published = Published(self._hub.snapshots(now), None, self._asleep_s)
         self._fail_all()
         return True
 
@@ -319,8 +371,10 @@ def _tell(future: Future[Outcome], outcome: Outcome) -> None:
         pass   # the thread ended while the command was being handed over, and both sides have set the outcome
 
 
-def _close(port: Any) -> None:
-    try:
-        port.close()
-    except Exception as error:
-        log.warning('closing the port: %s', explain(error))
+def _after_sleep(focuser: FocuserSnapshot) -> FocuserSnapshot:
+    """What is still known of a focuser after a sleep of the machine: it may have been moved meanwhile."""
+    if focuser.status < FocuserStatus.Idle:
+        return focuser
+    return FocuserSnapshot(FocuserStatus.Initializing, focuser.as_of, nickname=focuser.nickname,
+                           device_type=focuser.device_type, failure=focuser.failure,
+                           error='the machine has slept, and the hub has not reported since')

@@ -15,6 +15,9 @@ import select
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -23,8 +26,9 @@ from ..config import Config, ConfigError
 from ..missing_dependency import missing_dependency
 from .log import LEVELS, ObservatoryLog, StdoutHandler, events, is_journal, log, log_event, send_event
 
-FINAL_HALT_LIMIT_S = 3.0
-"""How long the end of the process waits for moving focusers to be halted."""
+FINAL_HALT_LIMIT_S = 4.0
+"""How long the end of the process waits for moving focusers to be halted. The hub needs 3.5 s to say that they are not.
+"""
 
 CALLS_LIMIT_S = 1.0
 """How long it then waits for the callers of commands to get their answers."""
@@ -35,8 +39,23 @@ LOG_LIMIT_S = 1.0
 SELF_CALL_LIMIT_S = 2.0
 """How long the daemon's first call of its own Pyro object may take."""
 
+ENDING_SIGNALS = frozenset((
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
+    signal.SIGXCPU, signal.SIGIO, signal.SIGPWR, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)))
+"""Signals that end the process once moving focusers are halted. By default they would end it at once."""
+
+USUAL_ENDS = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+"""After these the exit code is 0. After others the process ends by the signal, so that systemd starts it again."""
+
+IGNORED_SIGNALS = frozenset((signal.SIGUSR1, signal.SIGUSR2))
+"""Signals that are logged, and do nothing else."""
+
+IMPATIENCE_S = 1.0
+"""A second SIGINT or SIGTERM ends the process at once if it comes so long after the first signal. A dropped ssh session
+and an impatient systemd send two within a moment."""
+
 _EPILOG = """\
-CONFIG is a JSON file, usually in /etc/focusd. focusd runs until SIGTERM or SIGINT, which halt moving focusers.
+CONFIG is a JSON file, usually in /etc/focusd. focusd runs until SIGTERM, SIGINT or SIGHUP, which halt moving focusers.
 Exit codes: 0 done; 1 the configuration or the system does not allow it; 2 wrong arguments.
 """
 
@@ -76,7 +95,8 @@ def main(arguments: list[str]) -> int:
     try:
         if options.check:
             return _print(program, _plan(options.config, _checked(options.config)))
-        return _run(program, options.config, LEVELS[options.log_level])
+        code = _run(program, options.config, LEVELS[options.log_level])
+        return code if code >= 0 else _end_by(-code)
     except ConfigError as error:
         _complain(program, str(error))
     except ImportError as error:
@@ -130,6 +150,9 @@ def _checked(path: str) -> Config:
 
 def _plan(path: str, config: Config) -> str:
     """What focusd would do with a configuration, for people."""
+    from .config_warnings import warnings_of
+    from .serial_port import NOTES, scheme_of
+
     lowest, highest = config.soft_step_limits
     machines = [f'{name} ({address})' for name, address in zip(config.control_machines, config.control_ips)]
     required = (['a temperature probe'] if config.temperature_probe_required else []) \
@@ -145,10 +168,16 @@ def _plan(path: str, config: Config) -> str:
         'requires': ' and '.join(required) or 'nothing',
         'log': f'table {config.log_name} of the observatory log',
     }
-    return f'{path}: good\n' + ''.join(f'{key + ":":15}{value}\n' for key, value in rows.items())
+    note = NOTES.get(scheme_of(config.serial_port))
+    lines = [*rows.items(), *([] if note is None else [('note', f'{config.serial_port}: {note}')]),
+             *(('warning', warning) for warning in warnings_of(config))]
+    return f'{path}: good\n' + ''.join(f'{key + ":":15}{value}\n' for key, value in lines)
 
 
 def _run(program: str, path: str, level: int) -> int:
+    """Serve a configuration; returns the exit code, or minus the number of the signal by which the process has to end.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())   # who started focusd may have blocked even SIGTERM
     gc.disable()   # loading leaves no garbage, and is faster by a twentieth without a search for it
     from .pyro_server import StartError
 
@@ -159,14 +188,27 @@ def _run(program: str, path: str, level: int) -> int:
     logging.getLogger().addHandler(output)
     logging.getLogger().setLevel(level)
     events.setLevel(logging.INFO)   # the observatory log gets all events, whatever standard output shows
-    output.start()
     try:
-        return _serve(config)
+        with _enough_threads():
+            output.start()
+        try:
+            return _serve(config)
+        finally:
+            output.finish(LOG_LIMIT_S)
     except StartError as error:
         _complain(program, str(error))
         return 1
-    finally:
-        output.finish(LOG_LIMIT_S)
+
+
+@contextmanager
+def _enough_threads() -> Iterator[None]:
+    """Raise StartError if the system does not allow a thread that the block starts."""
+    from .pyro_server import StartError
+
+    try:
+        yield
+    except RuntimeError as error:
+        raise StartError(f'the system allows no more threads: {error}') from error
 
 
 def _occupy_standard_descriptors() -> None:
@@ -179,13 +221,14 @@ def _occupy_standard_descriptors() -> None:
 
 
 def _serve(config: Config) -> int:
-    """Serve until a signal ends the process; returns the exit code.
+    """Serve until a signal ends the process; returns what `_run` does.
 
     Raises StartError if the address or the serial port belongs to another daemon.
     """
     from warwick.observatory.common import log as observatory_log
 
     from ..core import Connect, Limits
+    from .config_warnings import warnings_of
     from .hub_thread import HubThread
     from .pyro_object import FocuserDaemon
     from .pyro_server import Server, StartError
@@ -221,12 +264,15 @@ def _serve(config: Config) -> int:
     events.addHandler(event_log)
     gc.freeze()
     gc.enable()
-    event_log.start()
-    hub.start()
-    end.on_signals()
-    server.start()
+    with _enough_threads():
+        event_log.start()
+        hub.start()
+        end.on_signals()
+        server.start()
     events.info('%s serves at %s:%d, hub on %s', config.daemon.name, config.daemon.host, config.daemon.port,
                 config.serial_port)
+    for warning in warnings_of(config):
+        log.warning('%s', warning)
     if config.connect_on_start:
         hub.submit(Connect())
     manager = ServiceManager(os.environ)
@@ -247,7 +293,9 @@ def _serve(config: Config) -> int:
     event_log.finish(LOG_LIMIT_S)
     if claim is not None:
         claim.close()
-    return 1 if gave_up.is_set() else 0
+    if gave_up.is_set():
+        return 1
+    return 0 if end.signal is None or end.signal in USUAL_ENDS else -end.signal
 
 
 def _answers(entry: Any) -> bool:
@@ -264,35 +312,67 @@ class EndRequest:
     """The request to end the process, which a signal or a thread can make at any moment.
 
     An Event does not serve for that: its wait() can miss a signal that comes just before it begins, and its set() can
-    lock up in a signal handler. Here the interpreter writes a byte into a pipe for each signal, which no poll() misses.
+    lock up in a signal handler. Here the interpreter writes the number of each signal into a pipe, which no poll()
+    misses. `signal` is the first signal that has made the request, None without one.
     """
 
     def __init__(self) -> None:
+        self.signal: int | None = None
+        self._is_made = False
         self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
-        self._made = select.poll()
-        self._made.register(self._read_end, select.POLLIN)
+        self._written = select.poll()
+        self._written.register(self._read_end, select.POLLIN)
 
     def on_signals(self) -> None:
-        """Make the request at the first SIGTERM or SIGINT; the second one ends the process at once."""
-        received: list[int] = []
+        """Make the request at each of ENDING_SIGNALS, and only log IGNORED_SIGNALS. Signals that come again are borne.
+
+        Only a second SIGINT or SIGTERM, IMPATIENCE_S or more after the first signal, ends the process at once. A signal
+        that was ignored when the process began, as SIGHUP is by nohup, stays ignored.
+        """
+        began: list[float] = []
 
         def handle(number: int, _frame: object) -> None:
-            if received:
+            now = time.monotonic()
+            if not began:
+                began.append(now)
+            elif number in (signal.SIGINT, signal.SIGTERM) and now - began[0] >= IMPATIENCE_S:
                 os._exit(128 + number)
-            received.append(number)
 
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, handle)
-        signal.signal(signal.SIGINT, handle)
+        for number in (*ENDING_SIGNALS, *IGNORED_SIGNALS):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, handle if number in ENDING_SIGNALS else lambda _number, _frame: None)
 
     def set(self) -> None:
         """Make the request."""
         try:
-            os.write(self._write_end, b'.')
+            os.write(self._write_end, b'\0')
         except BlockingIOError:
             pass   # the pipe is full of requests
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for the request, for so long at most; returns whether it was made."""
-        return bool(self._made.poll(None if seconds is None else seconds * 1000))
+        """Wait for the request, for so long at most; returns whether it was made. To be called by one thread."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self._is_made:
+            wait_s = None if deadline is None else deadline - time.monotonic()
+            if not self._written.poll(None if wait_s is None else max(0.0, wait_s) * 1000):
+                break
+            for number in os.read(self._read_end, 4096):
+                self._take(number)
+        return self._is_made
+
+    def _take(self, number: int) -> None:
+        if number in IGNORED_SIGNALS:
+            log.warning('%s is ignored', signal.Signals(number).name)
+        elif not self._is_made:
+            self._is_made = True
+            self.signal = number or None
+
+
+def _end_by(number: int) -> int:
+    """End the process by this signal, so that its parent learns of it; returns an exit code where that fails."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    return 128 + number   # process 1 of a container is not ended by a signal

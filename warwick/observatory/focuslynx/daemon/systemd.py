@@ -76,6 +76,8 @@ class Watchdog:
         self._status = ''   # as last sent; empty before READY was sent
         self._hung: frozenset[str] = frozenset()
         self._fed_at = -math.inf
+        self._round_at = math.inf   # when feed() was called last
+        self._grace = False         # that call judged nobody
         timeout_s = manager.watchdog_s
         self.interval_s = REPORT_INTERVAL_S if timeout_s is None else min(REPORT_INTERVAL_S, timeout_s / 8)
 
@@ -87,12 +89,20 @@ class Watchdog:
                 self._status = status
 
     def feed(self) -> None:
-        """Log each thread that has begun to hang. Feed the watchdog if it is due, none hangs and READY was sent."""
+        """Log each thread that has begun to hang. Feed the watchdog if it is due, none hangs and READY was sent.
+
+        When this thread itself comes much too late, the whole process was paused (SIGSTOP, a machine that slept), and
+        the others get one round of grace to make progress.
+        """
         timeout_s = self._manager.watchdog_s
         if timeout_s is None:
             return
         now = time.monotonic()
-        hung = {name: now - at() for name, at in self._progress.items() if now - at() > timeout_s / 2}
+        self._grace = not self._grace and now - self._round_at > 2 * self.interval_s
+        self._round_at = now
+        without_s = {name: now - at() for name, at in self._progress.items()}
+        hung = {name: time_s for name, time_s in without_s.items()
+                if time_s > timeout_s / 2 and not (self._grace and name not in self._hung)}
         for name in hung.keys() - self._hung:
             log.critical('the thread %r has made no progress for %.1f s; the watchdog will end the daemon. It hangs '
                          'here:\n%s', name, hung[name], _stack_of(name))
