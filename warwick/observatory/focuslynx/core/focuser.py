@@ -134,6 +134,10 @@ class Focuser(Source):
         self._log('error', self._failure)
         self._effects.resolve(pending, outcome)
 
+    def note_failure(self, why: str) -> None:
+        """A command for this channel was refused before it came here: publish why."""
+        self._failure = why
+
     def stop(self, pending: PendingCommand | None, now: float) -> None:
         """Halt the motor, whatever the focuser is doing and whatever is known of it."""
         if self._halt is None:
@@ -175,6 +179,8 @@ class Focuser(Source):
                     self._effects.resolve(caller, Outcome.FAILED)
                 self._halt = None
             self._forget()
+        if status == FocuserStatus.Disabled:
+            self._state.reported_at = None   # the connection is over; an outage is not its end
         self._link_down = availability.LinkDown(reason, status)
         self._logged_reason = reason if status == FocuserStatus.Error else None
 

@@ -19,6 +19,7 @@ from .commands import (
     Effect,
     Effects,
     FocuserCommand,
+    NoteRefusal,
     OpenPort,
     Outcome,
     PendingCommand,
@@ -126,6 +127,9 @@ class Hub:
             self._connect(pending, now)
         elif isinstance(command, Disconnect):
             self._disconnect(pending, now)
+        elif isinstance(command, NoteRefusal):
+            self._focusers[command.channel].note_failure(command.why)
+            self._effects.resolve(pending, Outcome.DONE)
         elif isinstance(command, Stop) and self._is_open:
             self._focusers[command.channel].stop(pending, now)
         elif isinstance(command, Stop) or self._link is not LinkState.OPEN:

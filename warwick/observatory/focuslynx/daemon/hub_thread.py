@@ -99,10 +99,11 @@ class HubThread:
 
     def snapshot(self) -> Snapshot:
         """The state as it is known now, without waiting for anything. Callable from any thread."""
+        published = self._published   # before the clock is read: no report is younger than the snapshot
         now = time.monotonic()
-        focusers = {n: focuser.at(now) for n, focuser in self._published.items()}
-        age_s = now - min(focuser.as_of for focuser in focusers.values())
-        return Snapshot(focusers, time.time() - age_s, self._hub_info)
+        focusers = {n: focuser.at(now) for n, focuser in published.items()}
+        reported_at = [focuser.reported_at for focuser in focusers.values() if focuser.reported_at is not None]
+        return Snapshot(focusers, now, time.time() - (now - min(reported_at, default=now)), self._hub_info)
 
     def close(self, timeout_s: float) -> None:
         """Disconnect, halting the motors that we have set in motion, and end the thread."""
