@@ -326,7 +326,7 @@ class _Denials:
     def log(self, method: str) -> None:
         """Log that the client whose call runs on this thread may not call `method`, if that is not said already."""
         peer = Pyro4.current_context.client_sock_addr
-        address = peer[0] if peer else 'unknown address'
+        address = peer[0] if isinstance(peer, tuple) else 'unknown'
         now = time.monotonic()
         with self._lock:
             self._logged = {each: at for each, at in self._logged.items() if now - at < DENIAL_INTERVAL_S}
