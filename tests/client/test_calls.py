@@ -66,6 +66,6 @@ def forgetful() -> Iterator[Forgetful]:
 def test_no_call_is_sent_twice_when_its_reply_is_lost(forgetful: Forgetful, client_at: Any, tmp_path: Path) -> None:
     client: Client = client_at(forgetful.port)
     for arguments, method in ((('offset', '1', '5'), 'set_focus'), (('stop', '1'), 'stop_channel')):
-        completed = client.run(*arguments, PYRO_MAX_RETRIES='3')
+        completed = client.run(*arguments, PYRO_MAX_RETRIES='3', PYRO_SERIALIZER='marshal')
         assert completed.returncode == 155
         assert forgetful.calls.count(method) == 1

@@ -17,7 +17,16 @@ from Pyro4.message import FLAGS_ONEWAY, MSG_CONNECTFAIL, MSG_INVOKE, MSG_RESULT
 from tests.daemon.attackers import JSON, STRANGER, Raw, call, crowd, impatient, introduction, packed, threads
 from tests.daemon.harness import OBJECT_ID, Daemon
 from tests.daemon.test_links import HUB
-from tests.daemon.test_pyro_object import BLOCKED, FAILED, IDLE, INVALID_IP, MOVING, SUCCEEDED
+from tests.daemon.test_pyro_object import (
+    BLOCKED,
+    FAILED,
+    IDLE,
+    INVALID_CHANNEL,
+    INVALID_IP,
+    MOVING,
+    OUTSIDE,
+    SUCCEEDED,
+)
 from tests.simulator.harness import Simulator, eventually
 
 
@@ -158,7 +167,7 @@ def test_thousands_of_oneway_calls_take_no_threads(at_zero: Daemon, method: str)
         raw.introduce()
         for _ in range(30):
             raw.send(flood)
-            assert threads(at_zero) <= before + 2
+            assert threads(at_zero) <= before + 5, 'those of connections that have just ended may be among them'
             with impatient(at_zero) as proxy:
                 assert proxy.stop_channel(1) == SUCCEEDED
         assert raw.ask('stop_channel', 1).value == SUCCEEDED
@@ -294,6 +303,18 @@ def test_a_number_of_numpy_gets_a_sentence_with_the_cure(at_zero: Daemon, number
         payload = f"# serpent utf-8 python3.2\n('{OBJECT_ID}','set_focus',(1,{number}),{{}})"
         raw.send(packed(MSG_INVOKE, payload.encode()))
         assert raw.reply().value['args'] == ('a number of numpy is not accepted: send int(...) or float(...) of it',)
+    assert (at_zero.state(1), at_zero.steps(1)) == (IDLE, 0)
+
+
+@pytest.mark.parametrize(('arguments', 'result'), [
+    ('1, 0x{}', OUTSIDE), ('1, -0x{}', OUTSIDE), ('1, [0x{}]', FAILED), ('1, 0, 0x{}', FAILED),
+    ('0x{}, 1', INVALID_CHANNEL)])
+def test_numbers_that_python_does_not_write_do_no_harm(at_zero: Daemon, arguments: str, result: int) -> None:
+    with Raw(at_zero) as raw:
+        raw.introduce()
+        payload = f"('{OBJECT_ID}', 'set_focus', ({arguments.format('f' * 3900)}), {{}})"
+        raw.send(packed(MSG_INVOKE, payload.encode()))
+        assert raw.reply().value == result
     assert (at_zero.state(1), at_zero.steps(1)) == (IDLE, 0)
 
 

@@ -55,10 +55,11 @@ class Focusd:
     def connect(self, timeout_s: float | None = None) -> Any:
         """A proxy of the daemon, for a `with` statement; `timeout_s` is that of `call`.
 
-        It never repeats a call, whatever the environment says: an offset that is sent twice moves twice as far.
+        Whatever the environment says, it never repeats a call: an offset that is sent twice moves twice as far.
         """
         proxy = self.entry.connect(timeout_s)
         proxy._pyroMaxRetries = 0
+        proxy._pyroSerializer = 'serpent'
         return proxy
 
     def call(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:

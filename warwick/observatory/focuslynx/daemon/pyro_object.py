@@ -63,6 +63,9 @@ MOVE_MARGIN_S = 10.0
 ONEWAY_LIMIT = 32
 """So many commands without a lock of oneway calls may be under way. Then such a call, too, waits for its outcome."""
 
+MOST_STEPS = 10**9
+"""What is asked for beyond this is taken for this, which is outside all limits as well, and can be written."""
+
 REASON_LIMIT = 300
 """Characters of the reason of a refusal, which may quote what the client has sent."""
 
@@ -186,9 +189,9 @@ class FocuserDaemon:
         """Move to `steps`, or by `steps` from the target with `offset`; returns when the focuser has arrived."""
         whole_steps = _whole_number(steps)
         if whole_steps is None:
-            raise _Refusal(CommandStatus.Failed, f'steps: {steps!r}: must be a whole number')
+            raise _Refusal(CommandStatus.Failed, f'steps: {_quoted(steps)}: must be a whole number')
         if offset not in (True, False):
-            raise _Refusal(CommandStatus.Failed, f'offset: {offset!r}: must be True or False')
+            raise _Refusal(CommandStatus.Failed, f'offset: {_quoted(offset)}: must be True or False')
         return self._exclusively([channel], MoveFocuser(channel, whole_steps, bool(offset)),
                                  self._limits.move_timeout_s + MOVE_MARGIN_S)
 
@@ -372,5 +375,13 @@ def _is_channel(channel: object) -> bool:
 def _whole_number(steps: object) -> int | None:
     """The number of steps, or None for what is no whole number. A float that is one, such as 500.0, is accepted."""
     if isinstance(steps, float) and math.isfinite(steps) and steps.is_integer():
-        return int(steps)
-    return steps if type(steps) is int else None
+        steps = int(steps)
+    return max(-MOST_STEPS, min(steps, MOST_STEPS)) if type(steps) is int else None
+
+
+def _quoted(value: object) -> str:
+    """What a client has sent, for a message."""
+    try:
+        return repr(value)
+    except ValueError:
+        return type(value).__name__   # Python does not write integers of thousands of digits
