@@ -81,9 +81,9 @@ class StartError(Exception):
 class Server:
     """Serves the exposed methods of `target` as the Pyro object `object_id`, from `start` to `close`.
 
-    Each connection has a thread, on which the methods run with `Pyro4.current_context.client` and `client_sock_addr`
-    set as Pyro4 does it. An IPv4 client of an IPv6 socket has its IPv4 address there. Raises StartError if the server
-    cannot listen at the address.
+    Each connection has a thread, on which the methods run with `client`, `client_sock_addr` and `msg_flags` of
+    `Pyro4.current_context` set as Pyro4 does it. An IPv4 client of an IPv6 socket has its IPv4 address there. Raises
+    StartError if the server cannot listen at the address.
     """
 
     def __init__(self, host: str, port: int, object_id: str, target: object, control_ips: list[str]) -> None:
@@ -142,7 +142,7 @@ class Server:
                 client.close()
 
     def _receive(self, connection: Connection) -> None:
-        """Give a new connection a thread, or refuse it; without waiting for anything."""
+        """Give a new connection a thread, or refuse it; without waiting for any client."""
         if self._control_connections.count + self._other_connections.count >= self._most_connections:
             self._make_room()
         controls = connection.address in self._control_addresses
