@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +38,8 @@ HINTS: list[tuple[tuple[str, ...], int, dict[str, Any], str]] = [
     (('kill',), 2, MOVING, 'channel 2 is at +822 steps, moving to +2000; to stop it: focus stop 2'),
     (('zero', '1'), 2, {}, 'another client has not finished yet: try again later'),
     (('stop', '1'), 3, {},
-     'only the control_machines of the daemon may do this, in test.json of this machine: LocalHost'),
+     'only the control_machines of the daemon may do this, in test.json of this machine: LocalHost; '
+     'this machine calls from 127.0.0.1'),
     (('set', '2', '9'), 5, {'error_2': 'no focuser is plugged in (no probe)'},
      'channel 2: DISCONNECTED (no focuser is plugged in: no probe)'),
     (('set', '1', '9'), 5, {'status_1': 0, 'error_1': 'not connected'},
@@ -89,8 +91,9 @@ def test_where_there_is_nothing_to_add_nothing_is_added(client: Client, daemon: 
 def test_control_machines_that_cannot_be_read_any_more_are_left_out(client: Client, daemon: Daemon) -> None:
     from warwick.observatory.focuslynx.client.api import Focusd
     from warwick.observatory.focuslynx.client.hints import hint
-    assert hint('focus', 'stop', Focusd(None, '/nonexistent.json'), 3, 1) == (
-        'error: only the control_machines of the daemon may do this')
+    entry = SimpleNamespace(host='127.0.0.1', port=daemon.port)
+    assert hint('focus', 'stop', Focusd(entry, '/nonexistent.json'), 3, 1) == (
+        'error: only the control_machines of the daemon may do this; this machine calls from 127.0.0.1')
 
 
 @pytest.mark.parametrize('status', [1, 2, 5, 6])

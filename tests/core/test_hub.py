@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,7 +11,15 @@ import pytest
 
 from tests.core.world import SETTINGS, World
 from warwick.observatory.focuslynx.constants import FocuserStatus
-from warwick.observatory.focuslynx.core.commands import Connect, Disconnect, MoveFocuser, Outcome, SetZero, Stop
+from warwick.observatory.focuslynx.core.commands import (
+    Connect,
+    Disconnect,
+    MoveFocuser,
+    NoteRefusal,
+    Outcome,
+    SetZero,
+    Stop,
+)
 from warwick.observatory.focuslynx.simulator.model import Hub
 
 
@@ -342,3 +351,51 @@ def test_a_hub_without_positions_is_in_error_and_not_flooded(
     assert states == {FocuserStatus.Error}
     assert len(world.sent) - begin < 120
     assert len(world.log) <= 4
+
+
+def test_the_time_of_the_last_report_is_kept_through_a_silence() -> None:
+    world = World().connected()
+    world.run(12)
+    world.faults.mute()
+    last = max(at for at, data in world.sent if data == b'<F1GETSTATUS>' and at < world.now)
+    world.run(120)
+    assert world.snapshot(1).status == FocuserStatus.Error
+    assert world.snapshot(1).reported_at == last
+    assert world.snapshot(1).at(math.inf).reported_at == last
+    world.faults.unmute()
+    world.run(20)
+    reported_at = world.snapshot(1).reported_at
+    assert reported_at is not None
+    assert world.now - reported_at < 10
+
+
+def test_a_hub_that_was_unplugged_reported_before_that() -> None:
+    world = World().connected()
+    last = world.snapshot(2).reported_at
+    assert last is not None
+    world.faults.unplug(replug_at=world.now + 8)
+    world.run(5)
+    assert (world.snapshot(2).status, world.snapshot(2).reported_at) == (FocuserStatus.Error, last)
+
+
+def test_without_a_connection_there_is_no_last_report() -> None:
+    world = World()
+    assert world.snapshot(1).reported_at is None
+    world.connected()
+    assert world.snapshot(1).reported_at is not None
+    assert world.do(Disconnect()) is Outcome.DONE
+    assert world.snapshot(1).reported_at is None
+    world.faults.mute()
+    world.do(Connect())
+    assert world.snapshot(1).reported_at is None
+
+
+def test_a_refusal_elsewhere_is_the_failure_of_its_channel_at_once() -> None:
+    world = World()
+    for connected in (False, True):
+        if connected:
+            world.connected()
+        assert world.ask(NoteRefusal(2, 'move refused: no')).outcome is Outcome.DONE
+        assert (world.snapshot(1).failure, world.snapshot(2).failure) == (None, 'move refused: no')
+    assert world.do(MoveFocuser(2, 100)) is Outcome.DONE
+    assert world.snapshot(2).failure is None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import socket
 import struct
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ STRANGER = '127.0.0.2'
 PATIENCE_S = 15.0
 
 SERPENT = Pyro4.util.get_serializer('serpent')
+JSON = Pyro4.util.get_serializer('json')
 
 
 class Reply:
@@ -44,11 +46,21 @@ class Reply:
             self.kind, self.flags, self.seq = header.type, header.flags, header.seq
             self.failed = bool(header.flags & FLAGS_EXCEPTION) or header.type == MSG_CONNECTFAIL
             payload = data[Message.header_size + header.annotations_size:]
-            self.value: Any = payload if header.type == MSG_PING else ast.literal_eval(payload.decode())
+            self.serializer_id = header.serializer_id
+            self.value: Any = payload if header.type == MSG_PING else _decoded(payload, header.serializer_id)
 
     @property
     def text(self) -> str:
         return self.data.decode('latin-1')
+
+
+def _decoded(payload: bytes, serializer_id: int) -> Any:
+    """The value of a payload; an exception as the dictionary of serpent, or as itself in one that rebuilds classes."""
+    if serializer_id == SERPENT.serializer_id:
+        return ast.literal_eval(payload.decode())
+    if serializer_id == JSON.serializer_id:
+        return json.loads(payload)
+    return Pyro4.util.get_serializer_by_id(serializer_id).loads(payload)
 
 
 class Raw:

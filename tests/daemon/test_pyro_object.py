@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import Pyro4
 import pytest
 
 from tests.core.world import SETTINGS
+from tests.daemon.attackers import Raw
 from tests.daemon.harness import OBJECT_ID, Daemon
-from tests.simulator.harness import eventually
+from tests.simulator.harness import Simulator, eventually
 from warwick.observatory.focuslynx.core import Command, Outcome, Snapshot
 from warwick.observatory.focuslynx.daemon.pyro_object import FocuserDaemon
 
@@ -24,7 +27,7 @@ DISABLED, DISCONNECTED, ERROR, INITIALIZING, IDLE, MOVING = range(6)
 
 KEYS = {'status': int, 'status_label': str, 'temperature': float, 'current_steps': int, 'target_steps': int,
         'requested_steps': int, 'min_steps': int, 'max_steps': int, 'nickname': str, 'device_type': str, 'error': str,
-        'failure': str, 'homed': bool, 'compensating': bool}
+        'failure': str, 'homed': bool, 'compensating': bool, 'age': float}
 USUALLY_NONE = ('error', 'failure', 'homed')
 
 
@@ -50,8 +53,9 @@ def test_a_life_from_connecting_to_disconnecting(start: Callable[..., Daemon]) -
 
 def test_the_status_has_every_key_and_only_json_types(daemon: Daemon) -> None:
     status = daemon.status()
-    assert set(status) == {'date', 'software_version'} | {f'{key}_{n}' for key in KEYS for n in (1, 2)}
-    assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', status['date'])
+    assert set(status) == {'date', 'software_version', 'started'} | {f'{key}_{n}' for key in KEYS for n in (1, 2)}
+    for key in ('date', 'started'):
+        assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', status[key])
     for key, kind in KEYS.items():
         for n in (1, 2):
             value = status[f'{key}_{n}']
@@ -94,6 +98,91 @@ def test_the_date_is_that_of_the_report_and_not_of_the_question(start: Callable[
     first = daemon.status()['date']
     time.sleep(2.1)   # a later second has begun
     assert daemon.status()['date'] == first
+
+
+def test_the_age_of_a_report_grows_with_every_question(start: Callable[..., Daemon]) -> None:
+    daemon = start(idle_loop_delay=60)
+    assert (daemon.status()['age_1'], daemon.status()['age_2']) == (None, None)
+    daemon.call('initialize')
+    begin = time.monotonic()
+    first = daemon.status()['age_1']
+    second = daemon.status()['age_1']
+    assert 0 < first < second < first + (time.monotonic() - begin)
+
+
+def test_date_and_age_stand_by_the_last_report_while_the_hub_is_silent(
+        simulate: Callable[..., Simulator], start: Callable[..., Daemon], tmp_path: Path) -> None:
+    link = str(tmp_path / 'focuser')
+    simulator = simulate('--link', link, '--channels', '1,2')
+    daemon = start(serial_port=link, serial_timeout=0.3, idle_loop_delay=0.5)
+    daemon.call('initialize')
+    muted_at = time.time()
+    simulator.control('mute')
+    eventually(lambda: 'no connection to the hub' in daemon.log)
+    eventually(lambda: time.time() - muted_at > 4)
+    status = daemon.status()
+    assert (status['status_1'], status['status_2']) == (ERROR, ERROR)
+    assert status['age_1'] > 3
+    assert calendar.timegm(time.strptime(status['date'], '%Y-%m-%dT%H:%M:%SZ')) <= muted_at
+    simulator.control('unmute')
+    eventually(lambda: daemon.state(1) == IDLE)
+    assert daemon.status()['age_1'] < 2
+    assert daemon.call('shutdown') == SUCCEEDED
+    assert daemon.status()['age_1'] is None
+
+
+def test_the_start_of_the_daemon_is_told(start: Callable[..., Daemon]) -> None:
+    before = time.time() - 1
+    first = start().status()['started']
+    assert before <= calendar.timegm(time.strptime(first, '%Y-%m-%dT%H:%M:%SZ')) <= time.time()
+
+
+REFUSALS: list[tuple[str, tuple[Any, ...], int, str]] = [
+    ('set_focus', (1, 1.5), 1, 'move refused: steps: 1.5: must be a whole number'),
+    ('set_focus', (1, 'abc', True), 1, "move refused: steps: 'abc': must be a whole number"),
+    ('set_focus', (1, 5, 'yes'), 1, "move refused: offset: 'yes': must be True or False"),
+    ('set_focus', (1,), 1, "move refused: wrong arguments: missing a required argument: 'steps'"),
+    ('center', (1, 2), 1, 'move refused: wrong arguments: too many positional arguments'),
+    ('reset_home_position', (1, 2), 1, 'zero refused: wrong arguments: too many positional arguments'),
+    ('home', (1, 2), 1, 'homing refused: wrong arguments: too many positional arguments'),
+    ('configure', (1, 'led', 300), 9,
+     'change of a setting refused: led: \'300\': must be a whole number from 0 to 100 percent'),
+    ('configure', (1, 'max_position', 60000), 11,
+     'change of a setting refused: max_position is changed only with confirmation'),
+]
+
+
+@pytest.mark.parametrize(('method', 'arguments', 'result', 'reason'), REFUSALS)
+def test_a_refusal_leaves_its_reason_until_a_command_succeeds(daemon: Daemon, method: str, arguments: tuple[Any, ...],
+                                                              result: int, reason: str) -> None:
+    assert daemon.call(method, *arguments) == result
+    status = daemon.status()
+    assert (status['failure_1'], status['failure_2']) == (reason, None)
+    assert daemon.call('stop_channel', 1) == SUCCEEDED
+    assert daemon.call('stop_channel', 1, 2) == FAILED
+    assert daemon.status()['failure_1'] == reason, 'a stop leaves it'
+    assert daemon.call('set_focus', 1, 0) == SUCCEEDED
+    assert daemon.status()['failure_1'] is None
+
+
+def test_a_blocked_command_leaves_its_reason(daemon: Daemon) -> None:
+    move = daemon.begin('set_focus', 1, 40000)
+    eventually(lambda: daemon.state(1) == MOVING)
+    for method, arguments, title in (('set_focus', (1, 0), 'move'), ('reset_home_position', (1,), 'zero'),
+                                     ('configure', (1, 'led', 5), 'change of a setting')):
+        assert daemon.call(method, *arguments) == BLOCKED
+        assert daemon.status()['failure_1'] == f'{title} refused: another command is already running'
+    assert daemon.call('stop_channel', 1) == SUCCEEDED
+    assert move.wait() == FAILED
+    assert 'stopped at' in daemon.status()['failure_1']
+
+
+def test_a_reason_quotes_no_more_than_a_line_of_what_was_sent(daemon: Daemon) -> None:
+    for steps in ('x' * 3000, 'two\nlines\x1b[2J', '\ud800', ['[' * 1000]):
+        assert daemon.call('set_focus', 1, steps) == FAILED
+        reason = daemon.status()['failure_1']
+        assert len(reason) < 320
+        assert reason.isprintable()
 
 
 @pytest.mark.parametrize('channel', [0, 3, -1, '1', 1.0, True, None, [1], 2**70])
@@ -141,7 +230,19 @@ def test_control_is_refused_to_others_and_a_query_is_not(start: Callable[..., Da
                               ('stop_channel', (1,)), ('initialize', ()), ('shutdown', ()), ('shutdown', (1, 2)),
                               ('home', (1,)), ('center', (1,)), ('configure', (1, 'led', 5))):
         assert daemon.call(method, *arguments) == INVALID_IP
-    assert (daemon.state(1), daemon.steps(1)) == (IDLE, 0)
+    assert (daemon.state(1), daemon.steps(1), daemon.status()['failure_1']) == (IDLE, 0, None)
+
+
+def test_denied_control_is_logged_once_for_each_address(start: Callable[..., Daemon]) -> None:
+    daemon = start(control_machines=['Elsewhere'])
+    addresses = [f'127.0.0.{n}' for n in range(1, 4)]
+    for address in addresses * 3:
+        with Raw(daemon, address) as raw:
+            assert raw.introduce().ask('set_focus', 1, 100).value == INVALID_IP
+    eventually(lambda: f'{addresses[-1]}: refused' in daemon.log)
+    for address in addresses:
+        assert daemon.log.count(
+            f'{address}: refused: set_focus, because this address is not one of the control_machines') == 1
 
 
 def test_commands_without_a_connection_say_so(start: Callable[..., Daemon]) -> None:

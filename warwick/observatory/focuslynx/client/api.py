@@ -39,13 +39,36 @@ class Focusd:
         """The sentence for a daemon that does not answer."""
         return f'no answer from focusd at {self.address} (is {self.unit} running?)'
 
+    @property
+    def own_address(self) -> str:
+        """The address from which this machine calls the daemon; empty if there is no route to it. Sends nothing."""
+        import socket
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(self.entry.host, self.entry.port,
+                                                                    type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, kind, protocol) as unused:
+                unused.connect(address)
+                return str(unused.getsockname()[0])
+        except OSError:
+            return ''
+
+    def connect(self, timeout_s: float | None = None) -> Any:
+        """A proxy of the daemon, for a `with` statement; `timeout_s` is that of `call`.
+
+        Whatever the environment says, it never repeats a call: an offset that is sent twice moves twice as far.
+        """
+        proxy = self.entry.connect(timeout_s)
+        proxy._pyroMaxRetries = 0
+        proxy._pyroSerializer = 'serpent'
+        return proxy
+
     def call(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:
         """What a method returns, called over a new connection. Raises NoAnswer.
 
         `timeout_s` limits the connection and the call, each of them; None means the default of the entry.
         """
         try:
-            with self.entry.connect(timeout_s) as daemon:
+            with self.connect(timeout_s) as daemon:
                 return getattr(daemon, method)(*arguments)
         except Exception as e:  # Pyro raises here whatever the daemon raised
             raise NoAnswer(str(e)) from e

@@ -53,7 +53,9 @@ def _control_machines(_program: str, focusd: Focusd) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         machines = ''
     known = f', in {os.path.basename(focusd.path)} of this machine: {machines}' if machines else ''
-    return f'only the control_machines of the daemon may do this{known}'
+    own = focusd.own_address
+    refused = f'; this machine calls from {own}' if own else ''
+    return f'only the control_machines of the daemon may do this{known}{refused}'
 
 
 def _failed(failure: _Failure) -> str:

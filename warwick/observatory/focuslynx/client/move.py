@@ -131,7 +131,7 @@ class _Move:
     def _call(self) -> None:
         status = NO_COMMUNICATION
         try:
-            with self._focusd.entry.connect() as daemon:
+            with self._focusd.connect() as daemon:
                 daemon._pyroBind()  # within the timeout of the entry; the move itself has none
                 daemon._pyroTimeout = None
                 if not self._cancelled.is_set():
@@ -146,7 +146,7 @@ class _Move:
         answered_at = time.monotonic()
         while not self._returned.wait(interval_s):
             try:
-                with self._focusd.entry.connect() as daemon:
+                with self._focusd.connect() as daemon:
                     while not self._returned.is_set():
                         state = daemon.report_status()
                         answered_at = time.monotonic()

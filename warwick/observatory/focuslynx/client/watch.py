@@ -111,7 +111,7 @@ class _Watch:
     def _ask(self) -> None:
         while True:
             try:
-                with self.focusd.entry.connect(_ANSWER_LIMIT_S) as daemon:
+                with self.focusd.connect(_ANSWER_LIMIT_S) as daemon:
                     while True:
                         state = daemon.report_status()
                         if isinstance(state, dict):

@@ -12,6 +12,7 @@ from .commands import (
     Home,
     Log,
     MoveFocuser,
+    NoteRefusal,
     OpenPort,
     Outcome,
     PendingCommand,
@@ -29,6 +30,6 @@ from .snapshot import FocuserSnapshot, Reports, Snapshot
 
 __all__ = [
     'Command', 'Configure', 'Connect', 'Disconnect', 'FocuserSnapshot', 'Halt', 'Home', 'Hub', 'HubInfo', 'Limits',
-    'Log', 'MoveFocuser', 'OpenPort', 'Outcome', 'PendingCommand', 'QueryHub', 'Reports', 'Resolve', 'SetZero',
-    'Snapshot', 'Stop', 'Write', 'setting_value',
+    'Log', 'MoveFocuser', 'NoteRefusal', 'OpenPort', 'Outcome', 'PendingCommand', 'QueryHub', 'Reports', 'Resolve',
+    'SetZero', 'Snapshot', 'Stop', 'Write', 'setting_value',
 ]

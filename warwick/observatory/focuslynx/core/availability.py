@@ -135,4 +135,4 @@ def snapshot(facts: Facts, now: float) -> FocuserSnapshot:
                     requested_steps=scale.steps(requested_counts),
                     min_steps=scale.min_steps,
                     max_steps=scale.max_steps)
-    return FocuserSnapshot(status, as_of, good_until, error=reason, failure=facts.failure, **known)
+    return FocuserSnapshot(status, as_of, good_until, state.reported_at, error=reason, failure=facts.failure, **known)

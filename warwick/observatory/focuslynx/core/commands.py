@@ -75,6 +75,13 @@ class Configure(FocuserCommand):
     value: Value
 
 
+@dataclass(frozen=True)
+class NoteRefusal(FocuserCommand):
+    """Publish why another command was refused, which for that reason does not come to the core. It is always DONE."""
+
+    why: str
+
+
 class PendingCommand:
     """A command without an outcome yet. The core keeps it and returns it in a Resolve effect, exactly once.
 

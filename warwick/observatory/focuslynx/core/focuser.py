@@ -134,13 +134,15 @@ class Focuser(Source):
             usable, availability.hub_answers(facts, now), not usable and reason == UNHOMED,
             self._busy_with and f'the channel is {self._busy_with}', self._halt is not None, elsewhere))
         if not required.available:
+            self._failure = f'{_title(command)} refused: {reason or "the hub does not answer"}'
             self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
         elif required.unsupported is not None:
-            self._refuse(kind, required.unsupported, pending, Outcome.NOT_SUPPORTED)
+            self._refuse(required.unsupported, pending, Outcome.NOT_SUPPORTED)
         elif not required.within_limits:
+            self._failure = self._outside_limits(command)
             self._effects.resolve(pending, Outcome.OUTSIDE_LIMITS)
         elif required.busy is not None:
-            self._refuse(kind, required.busy, pending, Outcome.FAILED)
+            self._refuse(required.busy, pending, Outcome.FAILED)
         else:
             self._operation = kind(pending, command, self._effects, self._limits, self._state, now)
             self._polling.not_before = -math.inf   # do not wait for the next poll of a channel that did not answer
@@ -149,12 +151,26 @@ class Focuser(Source):
                 self._operation.learn_status(self._arrived, self._state.status_at, now)
                 self._settle(now)
 
-    def _refuse(self, kind: Any, why: str, pending: PendingCommand, outcome: Outcome) -> None:
-        command = pending.command
-        what = command.setting.key if isinstance(command, Configure) else kind.title
-        self._failure = f'{what} refused: {why}'
+    def refuse_without_link(self, pending: PendingCommand) -> None:
+        """There is no link to the hub, or it is being closed."""
+        reason = 'focusd disconnects' if self._link_down is None else self._link_down.reason
+        self._failure = f'{_title(pending.command)} refused: {reason}'
+        self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
+
+    def _outside_limits(self, command: Any) -> str:
+        scale = self._state.scale
+        assert scale is not None
+        steps = command.steps + (scale.steps(self._state.target_counts) if command.offset else 0)
+        return f'move to {steps:+d} steps refused: outside the limits of {scale.min_steps:+d} to {scale.max_steps:+d}'
+
+    def _refuse(self, why: str, pending: PendingCommand, outcome: Outcome) -> None:
+        self._failure = f'{_title(pending.command)} refused: {why}'
         self._log('error', self._failure)
         self._effects.resolve(pending, outcome)
+
+    def note_failure(self, why: str) -> None:
+        """A command for this channel was refused before it came here: publish why."""
+        self._failure = why
 
     def stop(self, pending: PendingCommand | None, now: float) -> None:
         """Halt the motor, whatever the focuser is doing and whatever is known of it."""
@@ -202,6 +218,8 @@ class Focuser(Source):
                     self._effects.resolve(caller, Outcome.FAILED)
                 self._halt = None
             self._forget()
+        if status == FocuserStatus.Disabled:
+            self._state.reported_at = None   # the connection is over; an outage is not its end
         self._link_down = availability.LinkDown(reason, status)
         self._logged_reason = reason if status == FocuserStatus.Error else None
 
@@ -350,7 +368,7 @@ class Focuser(Source):
         A report of this channel that did not come counts as a failed poll, whichever source requested it.
         """
         if for_this or (request.channel == self.channel and isinstance(request, (GetStatus, GetConfig))):
-            self._note_failure(request, error, now)
+            self._note_failed_poll(request, error, now)
         if not for_this:
             return
         if isinstance(error, Silent):
@@ -364,7 +382,7 @@ class Focuser(Source):
                 self._pending_start.end()
         self._settle(now)
 
-    def _note_failure(self, request: Request, error: HubError, now: float) -> None:
+    def _note_failed_poll(self, request: Request, error: HubError, now: float) -> None:
         at_rest = self._operation is None
         self._polling.failed(request, error, now, self._limits.idle_loop_delay_s if at_rest
                              else self._limits.moving_loop_delay_s)
@@ -499,7 +517,7 @@ class Focuser(Source):
         that makes both agree.
         """
         error = Garbled(f'the hub reports {status.counts} counts, beyond its Max Pos of {max_counts}')
-        self._note_failure(request, error, now)
+        self._note_failed_poll(request, error, now)
         self._polling.read_next()
         came_twice, self._beyond_range = status.counts == self._beyond_range, status.counts
         if self._halt is not None:
@@ -541,6 +559,8 @@ class Focuser(Source):
         callers = halt.stop_waiting()
         if callers or self.motor_may_run:
             self._log('error', f'the hub did not confirm the halt: {self._polling.error or "the motor still runs"}')
+        if callers:
+            self._failure = 'stop not confirmed by the hub: the motor may still run'
         for caller in callers:
             self._effects.resolve(caller, Outcome.FAILED)
         self._leave_operation_to_halt()
@@ -597,3 +617,9 @@ class Focuser(Source):
 
     def _log(self, level: str, message: str) -> None:
         self._effects.log(level, f'channel {self.channel}: {message}')
+
+
+def _title(command: Any) -> str:
+    """A command in the reason of its refusal."""
+    title: str = command.setting.key if isinstance(command, Configure) else OPERATIONS[type(command)].title
+    return title

@@ -28,6 +28,7 @@ class FocuserState:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.move_history = History()
+        self.reported_at: float | None = None   # when the request for the latest status went out, during outages too
         self.status: StatusReport | None = None
         self._last_seen: tuple[int, str] | None = None   # the position before it was lost: counts, and in steps of then
         self._last_config: ConfigReport | None = None    # the settings before an outage
@@ -128,7 +129,7 @@ class FocuserState:
         if self.status is None:
             self.target_counts = self.requested_counts = status.counts
         self.status = status
-        self.status_at = sent_at
+        self.status_at = self.reported_at = sent_at
         return True
 
     def follow_others_motion(self) -> str | None:

@@ -19,6 +19,7 @@ from .commands import (
     Effect,
     Effects,
     FocuserCommand,
+    NoteRefusal,
     OpenPort,
     Outcome,
     PendingCommand,
@@ -130,10 +131,15 @@ class Hub:
             self._connect(pending, now)
         elif isinstance(command, Disconnect):
             self._disconnect(pending, now)
+        elif isinstance(command, NoteRefusal):
+            self._focusers[command.channel].note_failure(command.why)
+            self._effects.resolve(pending, Outcome.DONE)
         elif isinstance(command, Stop) and self._link is LinkState.OPEN:
             self._focusers[command.channel].stop(pending, now)
-        elif isinstance(command, Stop) or self._link is not LinkState.OPEN or self._disconnecting:
+        elif isinstance(command, (Stop, QueryHub)) and (self._link is not LinkState.OPEN or self._disconnecting):
             self._effects.resolve(pending, Outcome.NOT_AVAILABLE)
+        elif isinstance(command, FocuserCommand) and (self._link is not LinkState.OPEN or self._disconnecting):
+            self._focusers[command.channel].refuse_without_link(pending)
         elif isinstance(command, QueryHub):
             answering = tuple(n for n, focuser in self._focusers.items() if focuser.answered_since(-math.inf))
             self._query.join(pending, answering, now)

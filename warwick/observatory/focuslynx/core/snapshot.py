@@ -21,13 +21,14 @@ class Reports(NamedTuple):
 class FocuserSnapshot(NamedTuple):
     """What others may know of a focuser. Below Idle every number is None.
 
-    `as_of` is when the state was last known to be true, and `good_until` is when it has to be renewed; both in seconds
-    on the monotonic clock of the hub thread.
+    `as_of` is when the state was last known to be true, `good_until` is when it has to be renewed, and `reported_at` is
+    when the request for the latest report went out, also during an outage; in seconds on the clock of the hub thread.
     """
 
     status: int                      # FocuserStatus
     as_of: float
     good_until: float = math.inf
+    reported_at: float | None = None   # None without a report since connect
     temperature_c: float | None = None
     current_steps: int | None = None
     target_steps: int | None = None
@@ -46,14 +47,18 @@ class FocuserSnapshot(NamedTuple):
         """The state as it is to be read at `now`: without numbers if it was not renewed in time."""
         if now <= self.good_until:
             return self
-        return FocuserSnapshot(status=FocuserStatus.Error, as_of=self.good_until, nickname=self.nickname,
-                               device_type=self.device_type, failure=self.failure,
+        return FocuserSnapshot(status=FocuserStatus.Error, as_of=self.good_until, reported_at=self.reported_at,
+                               nickname=self.nickname, device_type=self.device_type, failure=self.failure,
                                error='there is no fresh report from the hub')
 
 
 class Snapshot(NamedTuple):
-    """The state of both channels, and the Unix time at which it was last known to be true."""
+    """The state of both channels at `taken_at`, on the clock of the hub thread.
+
+    `as_of` is the Unix time of the older of their latest reports; that of the snapshot itself while there is none.
+    """
 
     channels: dict[int, FocuserSnapshot]
+    taken_at: float
     as_of: float
     hub: HubInfo | None = None   # the latest answer since the port was opened, None without one

@@ -130,13 +130,13 @@ class HubThread:
 
     def snapshot(self) -> Snapshot:
         """The state as it is known now, without waiting for anything. Callable from any thread."""
-        published = self._published
-        slept = has_slept(published.asleep_s)   # and the hub thread, which finds out as well, may come later
+        published = self._published   # before the clock is read: no report is younger than the snapshot
+        slept = has_slept(published.asleep_s)   # the hub thread finds out as well, but perhaps later
         now = now_s()
         focusers = {n: _after_sleep(focuser) if slept else focuser.at(now)
                     for n, focuser in published.focusers.items()}
-        age_s = now - min(focuser.as_of for focuser in focusers.values())
-        return Snapshot(focusers, time.time() - age_s, published.hub_info)
+        reported_at = [focuser.reported_at for focuser in focusers.values() if focuser.reported_at is not None]
+        return Snapshot(focusers, now, time.time() - (now - min(reported_at, default=now)), published.hub_info)
 
     def close(self, timeout_s: float) -> None:
         """Disconnect, halting the motors that we have set in motion, and end the thread."""
@@ -375,6 +375,6 @@ def _after_sleep(focuser: FocuserSnapshot) -> FocuserSnapshot:
     """What is still known of a focuser after a sleep of the machine: it may have been moved meanwhile."""
     if focuser.status < FocuserStatus.Idle:
         return focuser
-    return FocuserSnapshot(FocuserStatus.Initializing, focuser.as_of, nickname=focuser.nickname,
-                           device_type=focuser.device_type, failure=focuser.failure,
+    return FocuserSnapshot(FocuserStatus.Initializing, focuser.as_of, reported_at=focuser.reported_at,
+                           nickname=focuser.nickname, device_type=focuser.device_type, failure=focuser.failure,
                            error='the machine has slept, and the hub has not reported since')

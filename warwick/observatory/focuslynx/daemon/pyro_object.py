@@ -3,6 +3,10 @@
 
 Every method returns plain JSON types and raises nothing, whatever it is called with. Commands are checked in the
 order permission, channel, arguments, another command; availability and limits are for the core to judge.
+
+A method returns when the outcome is known. A oneway call has nobody who waits for it: its command is handed over to the
+hub thread, and the method returns. So the commands of a connection reach the hub in the order in which they were read:
+a stop that follows a oneway move ends it.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from functools import wraps
 from typing import Any, Callable, Protocol, TypeVar
 
 import Pyro4
+from Pyro4.message import FLAGS_ONEWAY
 
 from warwick.observatory.common import helpers
 
@@ -33,6 +38,7 @@ from ..core import (
     HubInfo,
     Limits,
     MoveFocuser,
+    NoteRefusal,
     Outcome,
     QueryHub,
     Reports,
@@ -42,6 +48,7 @@ from ..core import (
     setting_value,
 )
 from ..hub_settings import HUB_SETTINGS, find, has_home_switch, in_words
+from ..text import one_line, printable, shortened
 from .log import log
 
 CALL_LIMIT_S = 4.5
@@ -52,6 +59,21 @@ RESTART_CALL_LIMIT_S = 20.0
 
 MOVE_MARGIN_S = 10.0
 """What a move may take beyond move_timeout: its first status, the halt, and the poll after it."""
+
+ONEWAY_LIMIT = 32
+"""So many commands without a lock of oneway calls may be under way. Then such a call, too, waits for its outcome."""
+
+MOST_STEPS = 10**9
+"""What is asked for beyond this is taken for this, which is outside all limits as well, and can be written."""
+
+REASON_LIMIT = 300
+"""Characters of the reason of a refusal, which may quote what the client has sent."""
+
+DENIAL_INTERVAL_S = 60.0
+"""In this time, control that was denied to an address is logged once."""
+
+DENIAL_ADDRESSES = 100
+"""So many addresses have a line of their own in this time."""
 
 COMMAND_STATUS: dict[Outcome, int] = {
     Outcome.DONE: CommandStatus.Succeeded,
@@ -66,28 +88,48 @@ COMMAND_STATUS: dict[Outcome, int] = {
 Method = TypeVar('Method', bound=Callable[..., int])
 
 
-def _control(method: Method) -> Method:
-    """Make a method a command: refused to strangers, and a CommandStatus for whatever it is called with."""
-    signature = inspect.signature(method)
+class _Refusal(Exception):
+    """A command is refused, with this CommandStatus; the text is the reason."""
 
-    @wraps(method)
-    def command(self: FocuserDaemon, /, *args: Any, **kwargs: Any) -> int:
-        try:
-            if not helpers.pyro_client_matches(self.control_ips):
-                return CommandStatus.InvalidControlIP
-            given = signature.bind_partial(self, *args[:len(signature.parameters) - 1]).arguments
-            if 'channel' in signature.parameters and not _is_channel(given.get('channel', kwargs.get('channel'))):
-                return CommandStatus.InvalidChannel
+    def __init__(self, status: int, reason: object) -> None:
+        super().__init__(shortened(printable(one_line(reason)), REASON_LIMIT))
+        self.status = status
+
+
+def _control(title: str = '') -> Callable[[Method], Method]:
+    """Make a method a command: refused to strangers, and a CommandStatus for whatever it is called with.
+
+    Why it was refused becomes the failure of its channel, if it has a `title` for that.
+    """
+    def decorate(method: Method) -> Method:
+        signature = inspect.signature(method)
+
+        @wraps(method)
+        def command(self: FocuserDaemon, /, *args: Any, **kwargs: Any) -> int:
             try:
-                signature.bind(self, *args, **kwargs)
-            except TypeError:
+                if not helpers.pyro_client_matches(self.control_ips):
+                    self._denials.log(method.__name__)
+                    return CommandStatus.InvalidControlIP
+                given = signature.bind_partial(self, *args[:len(signature.parameters) - 1]).arguments
+                channel: Any = given.get('channel', kwargs.get('channel'))
+                if 'channel' in signature.parameters and not _is_channel(channel):
+                    return CommandStatus.InvalidChannel
+                try:
+                    signature.bind(self, *args, **kwargs)
+                except TypeError as error:
+                    raise _Refusal(CommandStatus.Failed, f'wrong arguments: {error}') from None
+                return method(self, *args, **kwargs)
+            except _Refusal as refusal:
+                if title:
+                    self._without_lock(NoteRefusal(channel, f'{title} refused: {refusal}'))
+                return refusal.status
+            except Exception:
+                log.exception('unexpected failure in %s', method.__name__)
                 return CommandStatus.Failed
-            return method(self, *args, **kwargs)
-        except Exception:
-            log.exception('unexpected failure in %s', method.__name__)
-            return CommandStatus.Failed
 
-    return command   # type: ignore[return-value]
+        return command   # type: ignore[return-value]
+
+    return decorate
 
 
 class HubAccess(Protocol):
@@ -108,6 +150,9 @@ class FocuserDaemon:
         self.control_ips = control_ips
         self._limits = limits
         self._busy = {n: threading.Lock() for n in CHANNELS}
+        self._oneway_places = threading.BoundedSemaphore(ONEWAY_LIMIT)
+        self._denials = _Denials()
+        self._started = time.time()
 
     @Pyro4.expose
     def report_status(self, /, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
@@ -116,6 +161,7 @@ class FocuserDaemon:
         report: dict[str, Any] = {
             'date': _date(snapshot.as_of),
             'software_version': SOFTWARE_VERSION,
+            'started': _date(self._started),
         }
         for n, focuser in snapshot.channels.items():
             report.update({
@@ -133,39 +179,42 @@ class FocuserDaemon:
                 f'failure_{n}': focuser.failure,
                 f'homed_{n}': focuser.homed,
                 f'compensating_{n}': focuser.compensating,
+                f'age_{n}': None if focuser.reported_at is None else snapshot.taken_at - focuser.reported_at,
             })
         return report
 
     @Pyro4.expose
-    @_control
+    @_control('move')
     def set_focus(self, channel: int, steps: int, offset: bool = False) -> int:
         """Move to `steps`, or by `steps` from the target with `offset`; returns when the focuser has arrived."""
         whole_steps = _whole_number(steps)
-        if whole_steps is None or offset not in (True, False):
-            return CommandStatus.Failed
+        if whole_steps is None:
+            raise _Refusal(CommandStatus.Failed, f'steps: {_quoted(steps)}: must be a whole number')
+        if offset not in (True, False):
+            raise _Refusal(CommandStatus.Failed, f'offset: {_quoted(offset)}: must be True or False')
         return self._exclusively([channel], MoveFocuser(channel, whole_steps, bool(offset)),
                                  self._limits.move_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
-    @_control
+    @_control('zero')
     def reset_home_position(self, channel: int) -> int:
         """Declare the present position to be step 0."""
         return self._exclusively([channel], SetZero(channel), self._limits.home_reset_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
-    @_control
+    @_control('move')
     def center(self, channel: int) -> int:
         """Move to step 0, the middle of the range. By an absolute move: CENTER goes by a Max Pos read by the hub."""
         return self._exclusively([channel], MoveFocuser(channel, 0), self._limits.move_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
-    @_control
+    @_control('homing')
     def home(self, channel: int) -> int:
         """Seek the home switch and return; NotSupported for a focuser without one."""
         return self._exclusively([channel], Home(channel), self._limits.home_timeout_s + MOVE_MARGIN_S)
 
     @Pyro4.expose
-    @_control
+    @_control('change of a setting')
     def configure(self, channel: int, key: str, value: object, confirmed: bool = False) -> int:
         """Change one of the hub's settings (hub_settings.py), and read it back.
 
@@ -175,10 +224,10 @@ class FocuserDaemon:
         try:
             setting = find(key)
             command = Configure(channel, setting, setting.parse(value))
-        except ValueError:
-            return CommandStatus.InvalidSetting
+        except ValueError as error:
+            raise _Refusal(CommandStatus.InvalidSetting, error) from None
         if setting.dangerous and confirmed is not True:
-            return CommandStatus.NotConfirmed
+            raise _Refusal(CommandStatus.NotConfirmed, f'{setting.key} is changed only with confirmation')
         # A change that restarts the channel may restart the whole hub
         return self._exclusively(list(CHANNELS) if setting.restarts else [channel], command,
                                  RESTART_CALL_LIMIT_S if setting.restarts else CALL_LIMIT_S)
@@ -189,6 +238,8 @@ class FocuserDaemon:
 
         What polling does not read is requested; that can take some seconds. What is not known is None.
         """
+        if _is_oneway():
+            return {}
         try:
             self._hub.submit(QueryHub()).result(CALL_LIMIT_S)
         except FutureTimeoutError:
@@ -223,26 +274,25 @@ class FocuserDaemon:
         }
 
     @Pyro4.expose
-    @_control
+    @_control()
     def stop_channel(self, channel: int) -> int:
         """Halt the motor, whatever else is going on."""
-        command = Stop(channel)
-        return _outcome(command, self._hub.submit(command), CALL_LIMIT_S)
+        return self._without_lock(Stop(channel))
 
     @Pyro4.expose
-    @_control
+    @_control()
     def initialize(self) -> int:
         """Connect to the hub, and stay connected until `shutdown`."""
         return self._exclusively(list(CHANNELS), Connect(), CALL_LIMIT_S)
 
     @Pyro4.expose
-    @_control
+    @_control()
     def shutdown(self) -> int:
         """Disconnect from the hub."""
         return self._exclusively(list(CHANNELS), Disconnect(), CALL_LIMIT_S)
 
     def _exclusively(self, channels: list[int], command: Command, limit_s: float) -> int:
-        """Run a command that shares its channels with no other.
+        """Run a command that shares its channels with no other. Raises _Refusal if another one runs.
 
         The channels are free again when the command has ended, not when its caller has got the outcome: after a stop,
         a caller can move at once.
@@ -250,12 +300,48 @@ class FocuserDaemon:
         with ExitStack() as locks:   # given back here, too, if the command cannot be handed over
             for n in channels:
                 if not self._busy[n].acquire(blocking=False):
-                    return CommandStatus.Blocked
+                    raise _Refusal(CommandStatus.Blocked, 'another command is already running')
                 locks.callback(self._busy[n].release)
             future = self._hub.submit(command)
             release = locks.pop_all().close
         future.add_done_callback(lambda _: release())
-        return _outcome(command, future, limit_s)
+        return CommandStatus.Succeeded if _is_oneway() else _outcome(command, future, limit_s)
+
+    def _without_lock(self, command: Command) -> int:
+        """Run a command that no other one excludes, and that soon ends.
+
+        It is handed over before anything else: no crowd of such calls keeps a stop out.
+        """
+        future = self._hub.submit(command)
+        if _is_oneway() and self._oneway_places.acquire(blocking=False):
+            future.add_done_callback(lambda _: self._oneway_places.release())
+            return CommandStatus.Succeeded
+        return _outcome(command, future, CALL_LIMIT_S)
+
+
+class _Denials:
+    """Logs from which addresses control was requested that may not have it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._logged: dict[str, float] = {}   # when an address was logged last, if that was lately
+
+    def log(self, method: str) -> None:
+        """Log that the client whose call runs on this thread may not call `method`, if that is not said already."""
+        peer = Pyro4.current_context.client_sock_addr
+        address = peer[0] if isinstance(peer, tuple) else 'unknown'
+        now = time.monotonic()
+        with self._lock:
+            self._logged = {each: at for each, at in self._logged.items() if now - at < DENIAL_INTERVAL_S}
+            if address in self._logged or len(self._logged) >= DENIAL_ADDRESSES:
+                return
+            self._logged[address] = now
+        log.warning('%s: refused: %s, because this address is not one of the control_machines', address, method)
+
+
+def _is_oneway() -> bool:
+    """Whether nobody waits for the result of the call that runs on this thread."""
+    return bool(Pyro4.current_context.msg_flags & FLAGS_ONEWAY)
 
 
 def _outcome(command: Command, future: Future[Outcome], limit_s: float) -> int:
@@ -289,5 +375,13 @@ def _is_channel(channel: object) -> bool:
 def _whole_number(steps: object) -> int | None:
     """The number of steps, or None for what is no whole number. A float that is one, such as 500.0, is accepted."""
     if isinstance(steps, float) and math.isfinite(steps) and steps.is_integer():
-        return int(steps)
-    return steps if type(steps) is int else None
+        steps = int(steps)
+    return max(-MOST_STEPS, min(steps, MOST_STEPS)) if type(steps) is int else None
+
+
+def _quoted(value: object) -> str:
+    """What a client has sent, for a message."""
+    try:
+        return repr(value)
+    except ValueError:
+        return type(value).__name__   # Python does not write integers of thousands of digits
