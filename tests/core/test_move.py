@@ -319,3 +319,25 @@ def test_a_move_polls_in_its_rhythm_and_six_times_more(hub: dict[str, str], step
         caller = world.ask(MoveFocuser(1, target))
         world.finish(caller)
         assert len(world.requests(b'<F1GETSTATUS>', began)) <= caller.waited_s / 0.5 + 6
+
+
+def test_a_motor_that_makes_no_progress_is_reported_while_it_lasts() -> None:
+    world = World().connected()
+    caller = world.ask(MoveFocuser(1, 5000))
+    world.run(2)
+    assert world.snapshot(1).stalled is False
+    world.hub.jam(1, world.now)
+    world.run(4)
+    assert world.snapshot(1).stalled is True
+    assert len(world.logged('warning: channel 1: not moving: the hub says IsMoving = 1, but the position stays at')) == 1
+    world.hub.unjam(1, world.now)
+    world.run(1)
+    assert world.snapshot(1).stalled is False
+    assert world.finish(caller) is Outcome.DONE
+    assert world.logged('channel 1: moves again')
+
+
+def test_a_motor_that_starts_late_is_not_stalled() -> None:
+    world = World(hub={'start_latency': '2.0'}).connected()
+    assert world.do(MoveFocuser(1, 700)) is Outcome.DONE
+    assert world.logged('not moving') == []

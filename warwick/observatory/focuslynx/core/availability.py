@@ -134,5 +134,6 @@ def snapshot(facts: Facts, now: float) -> FocuserSnapshot:
                     target_steps=scale.steps(target_counts),
                     requested_steps=scale.steps(requested_counts),
                     min_steps=scale.min_steps,
-                    max_steps=scale.max_steps)
+                    max_steps=scale.max_steps,
+                    stalled=state.is_stalled)
     return FocuserSnapshot(status, as_of, good_until, state.reported_at, error=reason, failure=facts.failure, **known)

@@ -83,6 +83,9 @@ class Focuser(Source):
         self._beyond_range: int | None = None         # the last position beyond Max Pos
         self._misplaced: str | None = None            # why the last report looked as if the wrong motor ran
         self._failure: str | None = None              # why the last command that has ended failed
+        self._stall_logged = False
+        self._unconfirmed_logged = False              # that the hub does not confirm a halt
+        self._lost_motion_logged = False              # that a motion of ours was not followed to its end
         self._logged_reason: str | None = None        # why it cannot be used, as it was logged last
 
     # What others may know
@@ -234,7 +237,9 @@ class Focuser(Source):
         self._link_down = None
         self._pending_start.link_opened(now)
         if self._unsupervised.is_lost_motion:
-            self._log('warning', 'halting, because the last motion was not followed to its end')
+            if not self._lost_motion_logged:
+                self._lost_motion_logged = True
+                self._log('warning', 'halting, because the last motion was not followed to its end')
             self.stop(None, now)
 
     def _forget(self) -> None:
@@ -462,6 +467,7 @@ class Focuser(Source):
         assert state.status is not None
         status = state.status
         drifts = availability.drifts(state, now)
+        self._log_stall()
         pace_s = self._limits.moving_loop_delay_s if status.moving and not drifts else self._limits.idle_loop_delay_s
         self._polling.status_received(sent_at, pace_s, at_rest=operation is None and self._halt is None)
         misplaced = self._why_misplaced(status, sent_at)
@@ -542,6 +548,7 @@ class Focuser(Source):
         self._note_halted(now)
         callers = halt.take_callers()
         self._halt = None
+        self._lost_motion_logged = self._unconfirmed_logged = False
         self._unsupervised.end()
         operation = self._operation
         if operation is not None and operation.moves_motor and operation.went_out:
@@ -557,7 +564,8 @@ class Focuser(Source):
     def _halt_not_confirmed(self, halt: MotorHalt) -> None:
         """The callers cannot wait any longer for the motor to be at rest: end their wait, and go on halting."""
         callers = halt.stop_waiting()
-        if callers or self.motor_may_run:
+        if callers or (self.motor_may_run and not self._unconfirmed_logged):
+            self._unconfirmed_logged = True
             self._log('error', f'the hub did not confirm the halt: {self._polling.error or "the motor still runs"}')
         if callers:
             self._failure = 'stop not confirmed by the hub: the motor may still run'
@@ -599,6 +607,18 @@ class Focuser(Source):
         """The operation has ended."""
         assert self._operation is not None
         self._failure, self._operation = self._operation.failure, None
+
+    def _log_stall(self) -> None:
+        """Log when a motor begins to be stalled, and when it moves again."""
+        state, status = self._state, self._state.status
+        if status is None or state.is_stalled == self._stall_logged:
+            return
+        self._stall_logged = state.is_stalled
+        if state.is_stalled:
+            self._log('warning', f'not moving: the hub says IsMoving = 1, but the position stays at '
+                                 f'{state.in_steps(status.counts)}; jammed?')
+        elif status.moving:
+            self._log('info', 'moves again')
 
     def _log_reason(self, now: float) -> None:
         """Log why the focuser cannot be used when that begins, and when it ends."""

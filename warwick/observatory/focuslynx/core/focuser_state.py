@@ -19,6 +19,9 @@ from .requests import DIGITS, MAX_COUNTS
 MAX_BACKLASH_STEPS = 99
 """Most steps of backlash compensation that a hub can be set to (docs/protocol.md, 9.2)."""
 
+STALLED_AFTER_POLLS = 5
+"""Polls in the rhythm of a moving focuser without another position, after which the motor counts as stalled."""
+
 UNHOMED = 'the focuser has to be homed, its position is not known: IsHomed = 0'
 
 
@@ -64,6 +67,7 @@ class FocuserState:
         self.target_counts = 0
         self.requested_counts = 0
         self._compensated_from = 0
+        self._progress: tuple[float, int, int] | None = None   # of a motion: since when, counts, polls without another
         self.others_motion = False      # the last report showed a motion that is not ours
         self.others_motion_seen_at = -math.inf   # when it was seen first
         self._surprising_status: StatusReport | None = None   # waits for a second one to agree
@@ -78,6 +82,15 @@ class FocuserState:
     def moving(self) -> bool:
         """Whether the last report says that the motor runs."""
         return self.status is not None and self.status.moving
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the hub reports a motion, and the position stays the same."""
+        if self._progress is None:
+            return False
+        since, _, polls = self._progress
+        stays_s = self.status_at - since
+        return polls >= STALLED_AFTER_POLLS and stays_s >= STALLED_AFTER_POLLS * self._limits.moving_loop_delay_s
 
     @property
     def must_be_homed(self) -> bool:
@@ -128,6 +141,10 @@ class FocuserState:
             self._surprising_status = self.drifts_since = None
         if self.status is None:
             self.target_counts = self.requested_counts = status.counts
+        if not status.moving or self._progress is None or self._progress[1] != status.counts:
+            self._progress = (sent_at, status.counts, 0) if status.moving else None
+        else:
+            self._progress = (*self._progress[:2], self._progress[2] + 1)
         self.status = status
         self.status_at = self.reported_at = sent_at
         return True

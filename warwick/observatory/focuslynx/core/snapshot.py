@@ -40,6 +40,7 @@ class FocuserSnapshot(NamedTuple):
     homed: bool | None = None        # None for a type without a home switch
     error: str | None = None         # why the focuser is below Idle
     failure: str | None = None       # why the last command that has ended failed; None if it did not fail
+    stalled: bool | None = None      # in motion, as the hub says, but the position stays the same
     compensating: bool | None = None   # whether the hub moves the focuser with the temperature; None if not known
     reports: Reports | None = None   # while the hub answers
 

@@ -178,6 +178,7 @@ class FocuserDaemon:
                 f'error_{n}': focuser.error,
                 f'failure_{n}': focuser.failure,
                 f'homed_{n}': focuser.homed,
+                f'stalled_{n}': focuser.stalled,
                 f'compensating_{n}': focuser.compensating,
                 f'age_{n}': None if focuser.reported_at is None else snapshot.taken_at - focuser.reported_at,
             })
