@@ -340,7 +340,8 @@ class Focuser(Source):
             self._operation.sent(now)
             if self._operation.moves_motor:
                 self._unsupervised.end()   # from now on, the operation follows the motor
-                self._pending_start.sent(request, None if self._state.status is None else self._state.status.counts, now)
+                status = self._state.status
+                self._pending_start.sent(request, None if status is None else status.counts, now)
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A reply came to a request that went out at `sent_at`, for this or for another channel."""
