@@ -410,8 +410,9 @@ class Focuser(Source):
             times += [self._halt.halt_due, self._halt.answer_callers_at, self._halt.answer_operation_at]
         return min((when for when in times if when > now), default=math.inf)
 
-    def tick(self, now: float) -> None:
-        """Check the deadlines of commands and of unsupervised motion, and log whether the focuser can be used."""
+    def tick(self, now: float, quietly: bool) -> None:
+        """Check the deadlines of commands and of unsupervised motion; log if the focuser can be used, unless `quietly`.
+        """
         if self._operation is not None:
             self._operation.tick(now)
         if self._halt is not None and now >= self._halt.answer_callers_at:
@@ -422,7 +423,8 @@ class Focuser(Source):
             self._log('error', 'the motion caused by a changed setting did not end in time; halting')
             self.stop(None, now)
         self._settle(now)
-        self._log_reason(now)
+        if not quietly:
+            self._log_reason(now)
 
     # What follows from reports
 

@@ -38,6 +38,9 @@ from .snapshot import FocuserSnapshot
 REOPEN_S = 1.0
 """Pause between two attempts to open the port."""
 
+STEADY_S = 10.0
+"""How long a connection has to hold after an outage: if it breaks sooner, the outage goes on, as far as the log goes."""
+
 CONNECT_LIMIT_S = 4.0
 """When a caller of connect gets its outcome at the latest. Its client gives up after 5 s."""
 
@@ -76,6 +79,8 @@ class Hub:
         self._link = LinkState.OFFLINE
         self._in_contact = False        # the hub has answered since the port was opened
         self._outage_logged = False
+        self._contact_at = -math.inf    # since when the hub has answered, after an outage
+        self._breaks_again = False      # the connection broke so soon after an outage that this one goes on
         self._reopen_at = math.inf
         self._connecting: list[tuple[float, PendingCommand]] = []   # callers of connect, and since when they wait
         self._disconnecting: list[PendingCommand] = []   # callers of disconnect: motors are halted first
@@ -116,6 +121,8 @@ class Hub:
     def next_time(self, now: float) -> float:
         """When to call `advance` next, if nothing happens before."""
         times = [self._reopen_at, self._secure_until]
+        if self._breaks_again and self._in_contact:
+            times.append(self._contact_at + STEADY_S)
         times += [began + limit_s for began, _ in self._connecting
                   for limit_s in (SECOND_CHANNEL_LIMIT_S, CONNECT_LIMIT_S) if began + limit_s > now]
         if self._link is LinkState.OPEN:
@@ -183,8 +190,9 @@ class Hub:
         if self._link is LinkState.WAITING and now >= self._reopen_at:
             self._open()
         if self._link is LinkState.OPEN:
+            self._note_steady(now)
             for focuser in self._focusers.values():
-                focuser.tick(now)
+                focuser.tick(now, quietly=self._breaks_again)
             self._query.tick(now)
             self._scheduler.end_overdue(now)
             if self._scheduler.is_lost(now):
@@ -257,7 +265,7 @@ class Hub:
         self._link = LinkState.OFFLINE
         self._effects.append(ClosePort())
         self._reopen_at = math.inf
-        self._stays_for_halt = False
+        self._stays_for_halt = self._breaks_again = False
         self._outage_logged = False
         self._link_is_down(FocuserStatus.Disabled, NOT_CONNECTED, now)
         self._effects.log('info', reason)
@@ -268,9 +276,12 @@ class Hub:
         """There is no link; logged once until the hub answers again, however often opening is tried."""
         self._link = LinkState.WAITING
         self._reopen_at = now + REOPEN_S
-        if not self._outage_logged:
-            self._outage_logged = True
+        if now - self._contact_at < STEADY_S and not self._breaks_again:
+            self._breaks_again = True
+            self._effects.log('error', f'the connection to the hub breaks again and again: {reason}')
+        elif not self._outage_logged and not self._breaks_again:
             self._effects.log('error', f'no connection to the hub: {reason}')
+        self._outage_logged = True
         self._link_is_down(FocuserStatus.Error, reason, now)
         self._fail_connect()
 
@@ -317,7 +328,18 @@ class Hub:
 
     def _note_contact(self, now: float) -> None:
         """The hub has reported a position: an outage, or the time before the first contact, is over."""
+        if self._in_contact:
+            return
+        self._in_contact = True
+        if self._outage_logged:
+            self._contact_at = now
         self._outage_logged = False
-        if not self._in_contact:
-            self._in_contact = True
+        if not self._breaks_again:
+            self._effects.log('info', f'connected to the hub on {self._port_name}')
+
+    def _note_steady(self, now: float) -> None:
+        """The connection has held for a while."""
+        if self._breaks_again and self._in_contact and now >= self._contact_at + STEADY_S:
+            self._breaks_again = False
+            self._contact_at = -math.inf
             self._effects.log('info', f'connected to the hub on {self._port_name}')
