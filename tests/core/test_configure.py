@@ -449,7 +449,7 @@ def test_a_channel_that_falls_silent_after_a_change_is_in_error() -> None:
 
 
 def test_motion_by_a_restart_that_does_not_end_is_halted() -> None:
-    world = World(replace(WORLD_SETTINGS, home_timeout_s=100.0), hub={'speed': '20000'}).connected()
+    world = World(replace(WORLD_SETTINGS, home_timeout_s=100.0), hub={'speed': '5000'}).connected()
     assert world.do(change('device_type', 'OE')) is Outcome.DONE
     world.hub.jam(1, world.now)
     world.run(200)

@@ -26,7 +26,6 @@ from warwick.observatory.focuslynx.core.commands import (
     SetZero,
     Stop,
 )
-from warwick.observatory.focuslynx.core.exchange import QUIET_AFTER_LATE_S
 from warwick.observatory.focuslynx.core.focuser import CONFIG_MAX_AGE_S
 from warwick.observatory.focuslynx.core.hub import Hub
 from warwick.observatory.focuslynx.core.scheduler import HALT_PATIENCE_S
@@ -362,8 +361,7 @@ class Night(FaultActions):
     @property
     def _idle_s(self) -> float:
         """How old a report may be that is still believed."""
-        # Late replies may leave no safe request: then a probe is sent, and the link has to be quiet after its answer
-        return self.settings.oldest_report_s + self.settings.serial_timeout_s + QUIET_AFTER_LATE_S
+        return self.settings.oldest_report_s
 
     def happened(self) -> None:
         """At every step: is what is reported true, and does every caller get its outcome in time?"""

@@ -21,9 +21,6 @@ SMALLEST_MAX_POS = 4
 
 NOT_CONNECTED = 'not connected'
 
-RENEWAL_LIMIT_S = 2.0
-"""The hub thread renews the published state every second: one that is not renewed for so long is not true any more."""
-
 
 class LinkDown(NamedTuple):
     """There is no link to the hub. `status` is Disabled, Initializing or Error."""
@@ -119,7 +116,7 @@ def snapshot(facts: Facts, now: float) -> FocuserSnapshot:
         if not is_silent(facts):
             as_of = state.status_at
             if not is_commanded(facts):
-                good_until = max(state.status_at + facts.limits.oldest_report_s, now + RENEWAL_LIMIT_S)
+                good_until = state.status_at + facts.limits.oldest_report_s
             known.update(
                 homed=report.homed if has_home_switch(config.device_type) else None,
                 compensating=state.hub_compensation.is_on,

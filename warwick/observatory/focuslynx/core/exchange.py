@@ -24,8 +24,6 @@ from .source import Source
 Kind = tuple[type, str]
 """Type and target of a request: one kind of reply."""
 
-QUIET_AFTER_LATE_S = 1.0
-"""After bytes have come, late replies may follow for so long, or for twice as long as this hub ever needs for one."""
 
 
 class Exchange:
@@ -145,8 +143,9 @@ class LateReplies:
 
     def marker(self, wanted: Request) -> Request | None:
         """The report to request in place of `wanted`: itself if it is safe, else the first safe one, else None."""
+        kinds = (GetConfig, GetStatus)   # of the other channel the status first: it may be due
         others = [kind(channel) for channel in sorted(CHANNELS, key=lambda n: n != wanted.channel)
-                  for kind in (GetConfig, GetStatus)]
+                  for kind in (kinds if channel == wanted.channel else reversed(kinds))]
         reports = [wanted] if isinstance(wanted, (GetStatus, GetConfig)) else []
         return next((request for request in reports + others if not self._may_come(request)), None)
 

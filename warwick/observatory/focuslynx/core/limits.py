@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+QUIET_AFTER_LATE_S = 1.0
+"""After bytes have come, late replies may follow for so long, or for twice as long as this hub ever needs for one."""
+
 GIVE_WAY_LIMIT_S = 0.5
 """How long a poll of a focuser at rest gives way to the polls of a moving one on the other channel."""
 
@@ -32,9 +35,9 @@ class Limits:
         """Age of the oldest report by which a focuser still counts as Idle.
 
         The next poll is due after idle_loop_delay. It may have to wait for an exchange of the other channel, may fail,
-        and is then repeated once.
+        and is then repeated once, after a probe and a quiet link where late replies leave no safe request.
         """
-        return self.idle_loop_delay_s + 2 * self.serial_timeout_s + self.serial_timeout_s + GIVE_WAY_LIMIT_S
+        return self.idle_loop_delay_s + 4 * self.serial_timeout_s + GIVE_WAY_LIMIT_S + QUIET_AFTER_LATE_S
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from functools import partial
 
 from ..constants import CHANNELS
 from .commands import Effects, Write
-from .exchange import QUIET_AFTER_LATE_S, Exchange, LateReplies
-from .limits import GIVE_WAY_LIMIT_S, Limits
+from .exchange import Exchange, LateReplies
+from .limits import GIVE_WAY_LIMIT_S, QUIET_AFTER_LATE_S, Limits
 from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus
 from .requests import (
     Garbled,
