@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 from tests.pairs.trial import OPERATIONS, Case, Fault, Trial, can_coincide, hubs_for, kinds
 
+MOST_AT_ONCE = 3
+"""Requests that can go out in one step, and more."""
+
 
 class Failure(NamedTuple):
     """A case, and what is wrong with it."""
@@ -73,9 +76,11 @@ def play_with_seconds(first: Case, one_in: int = 1) -> Tally:
     gc.disable()   # a trial is short, and its objects refer to each other: they are collected together, at the end
     trial = Trial(first)
     trial.begin()
-    going = True
+    going, before = True, b''
     while going:
-        before, exchanges = pickle.dumps(trial, pickle.HIGHEST_PROTOCOL), len(trial.exchanges)
+        exchanges = len(trial.exchanges)
+        if exchanges + MOST_AT_ONCE > fault.exchange:
+            before = pickle.dumps(trial, pickle.HIGHEST_PROTOCOL)
         try:
             going = trial.step()
         except Exception as error:   # an exception out of the core is a violation like any other

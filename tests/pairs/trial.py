@@ -61,12 +61,16 @@ OPERATIONS: dict[str, tuple[tuple[float, Command], ...]] = {
 }
 """The commands of each operation, and when they come (s)."""
 
-_WITHOUT_MOTION = ('zero', 'configure', 'initialize')
+_ALIKE = {'zero': ('late start', 'late report'), 'configure': ('late start', 'late report'),
+          'initialize': ('late start', 'late report'), 'offset': ('late start', 'late report'), 'home': ('backlash',)}
+"""Hubs on which an operation is just as on the usual one: no motor begins, or it begins as in a move to a position, or
+there is no overshoot."""
 
 
 def hubs_for(operation: str) -> list[str]:
-    """The hubs that an operation is played on: those that differ only in how a motor begins are one for some."""
-    return [hub for hub in HUBS if operation not in _WITHOUT_MOTION or not hub.startswith('late')]
+    """The hubs that an operation is played on."""
+    return [hub for hub in HUBS if hub not in _ALIKE.get(operation, ())]
+
 
 AFTER_S = 3.0
 """Faults hit the exchanges of an operation, and those of so long after it."""
