@@ -329,7 +329,7 @@ def test_a_motor_that_makes_no_progress_is_reported_while_it_lasts() -> None:
     world.hub.jam(1, world.now)
     world.run(4)
     assert world.snapshot(1).stalled is True
-    assert len(world.logged('warning: channel 1: not moving: the hub says IsMoving = 1, but the position stays at')) == 1
+    assert len(world.logged('warning: channel 1: not moving: the hub says IsMoving = 1, but the position stays')) == 1
     world.hub.unjam(1, world.now)
     world.run(1)
     assert world.snapshot(1).stalled is False

@@ -27,7 +27,6 @@ READ_AGAIN_AFTER_RESTART_S = 1.0
 class ChangeSetting(Operation):
     """Set one of the hub's settings, and see that the hub has taken it."""
 
-    changes_position: ClassVar[bool] = False
     needs_probe: ClassVar[bool] = False
     overdue: ClassVar[str] = 'not confirmed by the hub'
 
@@ -100,6 +99,9 @@ class ChangeSetting(Operation):
             self._send(now)
         else:
             self.abort(f'not confirmed: the settings are unchanged; {self._error}')
+
+    def explains(self, counts: int) -> bool:
+        return False
 
     def _prepare(self, status: StatusReport) -> None:
         if self.key == 'max_position' and status.counts > int(self._value):

@@ -20,7 +20,7 @@ from .homing import Homing
 from .limits import Limits
 from .move import Move
 from .operation import MOVED_BY_OTHERS, Motion, Operation, Phase, Situation
-from .pending_start import START_LIMIT_S, PendingStart
+from .pending_start import MAX_BACKLASH_STEPS, START_LIMIT_S, PendingStart
 from .polling import Polling
 from .reports import CompensationReport, ConfigReport, GetConfig, GetStatus, StatusReport
 from .requests import (
@@ -340,7 +340,8 @@ class Focuser(Source):
             self._operation.sent(now)
             if self._operation.moves_motor:
                 self._unsupervised.end()   # from now on, the operation follows the motor
-                self._pending_start.sent(request, None if self._state.status is None else self._state.status.counts, now)
+                status = self._state.status
+                self._pending_start.sent(request, None if status is None else status.counts, now)
 
     def answered(self, request: Request, reply: Reply, sent_at: float, now: float) -> None:
         """A reply came to a request that went out at `sent_at`, for this or for another channel."""
@@ -431,7 +432,7 @@ class Focuser(Source):
     def _learn_config(self, config: ConfigReport, sent_at: float, now: float) -> None:
         state, operation = self._state, self._operation
         compensated = state.hub_compensation.is_expected
-        before = state.learn_config(config, sent_at, now)
+        before = state.learn_config(config, sent_at, now, isinstance(operation, ChangeSetting))
         if before is None:
             if state.contradiction is not None:
                 self._polling.config_contradicted(now)
@@ -461,7 +462,7 @@ class Focuser(Source):
     def _learn_status(self, status: StatusReport, sent_at: float, now: float) -> None:
         state, operation = self._state, self._operation
         self._arrived = None
-        explained = operation is not None and operation.changes_position and operation.phase is not Phase.CHECK
+        explained = operation is not None and operation.phase is not Phase.CHECK and operation.explains(status.counts)
         may_have_moved = explained or self._halt is not None or self._unsupervised.is_lost_motion
         if not state.learn_status(status, sent_at, may_have_moved):
             self._polling.status_due = -math.inf
@@ -499,7 +500,8 @@ class Focuser(Source):
     def _why_misplaced(self, status: StatusReport, at: float) -> str | None:
         """Why a motion is ours although no operation of this channel asks for it: not for us to halt if None."""
         operation, start = self._operation, self._neighbours_start
-        if isinstance(operation, Motion) and operation.went_out and status.target_counts == operation.target_counts:
+        if isinstance(operation, Motion) and operation.went_out \
+                and abs(status.target_counts - operation.target_counts) <= MAX_BACKLASH_STEPS:
             return None
         if at > start.sent_at and start.explains(status):
             return 'the hub has misheard the channel of a request to the other focuser'

@@ -12,12 +12,10 @@ import math
 
 from ..hub_settings import has_home_switch
 from .limits import Limits, StepScale
+from .pending_start import MAX_BACKLASH_STEPS
 from .poll_timing import History
 from .reports import CompensationReport, ConfigReport, StatusReport
 from .requests import DIGITS, MAX_COUNTS
-
-MAX_BACKLASH_STEPS = 99
-"""Most steps of backlash compensation that a hub can be set to (docs/protocol.md, 9.2)."""
 
 STALLED_AFTER_POLLS = 5
 """Polls in the rhythm of a moving focuser without another position, after which the motor counts as stalled."""
@@ -103,15 +101,16 @@ class FocuserState:
         """The settings by which the hub moves the focuser by itself although it may not."""
         return () if self.config is None or self._limits.allow_hub_compensation else self.config.self_moving_settings
 
-    def learn_config(self, config: ConfigReport, requested_at: float, now: float) -> ConfigReport | None:
-        """Take settings that were requested at `requested_at`.
+    def learn_config(self, config: ConfigReport, requested_at: float, now: float,
+                     changing: bool = False) -> ConfigReport | None:
+        """Take settings that were requested at `requested_at`. They may differ while we are `changing` them.
 
         Returns None if they are not believed yet, else the settings before, even from before an outage; the first
         ones count as their own.
         """
         surprise = self._surprising_config
         if _limiting(config) not in [_limiting(each) for each in (self.config, surprise) if each is not None]:
-            if surprise is not None:
+            if surprise is not None and not changing:
                 self.contradiction = _difference(surprise, config)
             self._surprising_config = config
             return None

@@ -122,7 +122,7 @@ class MotorHalt:
         if not self._accepted:
             return since + START_LIMIT_S
         if not self._pending.may_begin(since):
-            return since
+            return since + STANDSTILL_S if self._pending.hides_motion(since) else since
         has_begun = status.counts != self._pending.start_counts   # before the HALT, or just after it
         return min(self._pending.until, since + STANDSTILL_S) if has_begun else self._pending.until
 

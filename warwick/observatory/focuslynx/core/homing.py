@@ -15,6 +15,7 @@ from .focuser_state import FocuserState
 from .limits import Limits
 from .operation import Motion, Preconditions, Situation
 from .pending_start import START_LIMIT_S
+from .poll_timing import FASTEST
 from .reports import StatusReport
 from .requests import Request, SeekHome
 
@@ -44,6 +45,7 @@ class Homing(Motion):
         self._accepted = False
         self._was_homed = False
         self._start_counts = 0
+        self._seen_at: float | None = None   # when the first status after the request was requested
         self._homed: bool | None = None   # in the last status
         self._log('info', 'homing requested')
 
@@ -60,7 +62,6 @@ class Homing(Motion):
 
     def _prepare(self, status: StatusReport) -> None:
         self._was_homed = bool(status.homed)
-
         self._start_counts = status.counts
 
     def _took_effect(self, status: StatusReport) -> bool:
@@ -70,12 +71,14 @@ class Homing(Motion):
         return status.moving or bool(status.homed) != self._was_homed or status.counts != self._start_counts
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
+        self._seen_at = at if self._seen_at is None else self._seen_at
         self._target_counts = status.target_counts
         self._homed = status.homed
         super()._follow(status, at, now)
 
     def _not_begun(self) -> None:
-        if self._accepted and self._homed:
+        assert self._seen_at is not None
+        if self._accepted and self._homed and 2 * self._start_counts <= FASTEST * (self._seen_at - self._sent_at):
             self._begun = True   # it was at the switch: the way there and back was over before the first poll
         else:
             super()._not_begun()

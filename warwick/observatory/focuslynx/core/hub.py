@@ -39,7 +39,7 @@ REOPEN_S = 1.0
 """Pause between two attempts to open the port."""
 
 STEADY_S = 10.0
-"""How long a connection has to hold after an outage: if it breaks sooner, the outage goes on, as far as the log goes."""
+"""How long a connection has to hold after an outage. If it breaks sooner, the outage goes on, for the log."""
 
 CONNECT_LIMIT_S = 4.0
 """When a caller of connect gets its outcome at the latest. Its client gives up after 5 s."""

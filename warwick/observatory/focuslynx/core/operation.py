@@ -73,7 +73,6 @@ class Operation(ABC):
     title: ClassVar[str] = ''   # of its kind, in the reason of a refusal
     name = ''                   # in log lines and reasons
     moves_motor: ClassVar[bool] = False
-    changes_position: ClassVar[bool] = True   # the counts may be any while it is under way
     needs_rest: bool = True
     needs_probe: ClassVar[bool] = True
     overdue: ClassVar[str] = 'not finished'       # in the reason of one whose time is over
@@ -106,6 +105,10 @@ class Operation(ABC):
     @abstractmethod
     def request(self) -> Request:
         """The request that makes it happen."""
+
+    def explains(self, counts: int) -> bool:
+        """Whether the focuser may be at `counts` because of it, after the check."""
+        return True
 
     def _prepare(self, status: StatusReport) -> None:
         """Note what the first status shows; may succeed or abort at once."""

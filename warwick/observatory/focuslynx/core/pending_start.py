@@ -8,6 +8,9 @@ import math
 from .reports import StatusReport
 from .requests import MoveTo, Request
 
+MAX_BACKLASH_STEPS = 99
+"""Most steps of backlash compensation that a hub can be set to (docs/protocol.md, 9.2)."""
+
 START_LIMIT_S = 2.5
 """How long after its request a motor may begin. Up to 2 s are seen on real hubs."""
 
@@ -26,6 +29,7 @@ class PendingStart:
     def __init__(self) -> None:
         self._is_open = False          # the request went out, and neither was it refused nor has the motor begun
         self._ran = False              # the last report shows motion, or another place
+        self._moved = False            # a report has shown IsMoving = 1
         self.sent_at = -math.inf
         self._survives_until = -math.inf   # until when it may reach the hub although the link has been opened again
         self.start_counts: int | None = None    # where the focuser was at rest when the request went out
@@ -33,7 +37,7 @@ class PendingStart:
 
     def sent(self, request: Request, start_counts: int | None, now: float) -> None:
         """The request goes out."""
-        self._is_open, self._ran = True, False
+        self._is_open, self._ran, self._moved = True, False, False
         self._survives_until = -math.inf
         self.sent_at = now
         self.start_counts = start_counts
@@ -53,6 +57,7 @@ class PendingStart:
         """A report of this channel came: has the motor begun? One digit of it may be misread."""
         away = status.counts != self.start_counts
         runs = status.moving or away
+        self._moved |= status.moving
         if (status.moving and away) or (runs and self._ran):
             self.end()
         self._ran = runs
@@ -66,6 +71,10 @@ class PendingStart:
         """Whether the motor may begin after `at`."""
         return at <= self.until
 
+    def hides_motion(self, at: float) -> bool:
+        """Whether the motor may run after `at` although IsMoving is 0: that may follow late, and has not been 1 yet."""
+        return not self._moved and at <= self.sent_at + START_LIMIT_S
+
     def has_failed(self, at: float) -> bool:
         """Whether the motor should have begun, and has not."""
         return self._is_open and at > self.until
@@ -77,5 +86,7 @@ class PendingStart:
     def explains(self, status: StatusReport) -> bool:
         """Whether a motion is what the request asks for."""
         if self._is_open and status.moving:
-            return status.homing if self.target_counts is None else status.target_counts == self.target_counts
+            if self.target_counts is None:
+                return status.homing
+            return abs(status.target_counts - self.target_counts) <= MAX_BACKLASH_STEPS   # it may be an overshoot
         return False

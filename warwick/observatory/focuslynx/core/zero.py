@@ -44,14 +44,17 @@ class Zero(Operation):
         assert state.scale is not None
         super().__init__(pending, command.channel, effects, limits, now, min(limits.home_reset_timeout_s, ZERO_LIMIT_S))
         self._scale = state.scale
-        self._old_steps = 0
+        self._old_counts = 0
         self._log('info', 'zero requested')
 
     def request(self) -> Request:
         return Sync(self._channel, self._scale.zero_counts)
 
     def _prepare(self, status: StatusReport) -> None:
-        self._old_steps = self._scale.steps(status.counts)
+        self._old_counts = status.counts
+
+    def explains(self, counts: int) -> bool:
+        return counts in (self._old_counts, self._scale.zero_counts)
 
     def _took_effect(self, status: StatusReport) -> bool:
         return status.counts == self._scale.zero_counts and not status.moving
@@ -61,6 +64,6 @@ class Zero(Operation):
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
         if self._took_effect(status):
-            self.succeed(f'zero set; this position was {self._old_steps:+d} steps before')
+            self.succeed(f'zero set; this position was {self._scale.steps(self._old_counts):+d} steps before')
         else:
             self._due = at + CONFIRM_POLL_S
