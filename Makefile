@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup demo check test night nights run lint fuzz soak bench rpm man clean
+.PHONY: help setup demo check test night nights pairs run lint fuzz soak bench rpm man clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -47,6 +47,9 @@ night: .venv/.ready  ## replay night SEED=7 of the simulated faults, with a trac
 
 nights: .venv/.ready  ## play N=10000 nights on all cores
 	@.venv/bin/python -m tests.nights -n $(or $(N),10000)
+
+pairs: .venv/.ready  ## play every pair of faults at the exchanges of every operation, in under 5 min
+	@.venv/bin/python -m tests.pairs
 
 lint: .venv/.ready  ## check style and types
 	@echo 'ruff'; .venv/bin/python -m ruff check .
