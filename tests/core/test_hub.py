@@ -413,3 +413,29 @@ def test_one_bad_exchange_fails_no_connect_at_a_long_timeout(fault: str, number:
 
     world.wrote = wrote   # type: ignore[method-assign]
     assert world.do(Connect()) is Outcome.DONE
+
+
+def test_a_connection_that_breaks_again_and_again_is_one_outage_in_the_log() -> None:
+    world = World().connected()
+    world.run(20)
+    lines = len(world.log)
+    for _ in range(50):
+        world.faults.unplug(world.now + 0.5)
+        world.run(2)
+    assert len(world.log) - lines <= 6
+    assert len(world.logged('breaks again and again')) == 1
+    world.run(30)
+    assert world.log[-1][1].endswith('usable again') or world.logged('connected to the hub on the port')[-1:]
+    assert len(world.log) - lines <= 9
+    assert states(world) == (FocuserStatus.Idle, FocuserStatus.Idle)
+
+
+def test_a_mute_hub_in_a_lost_move_is_one_outage_in_the_log() -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=1.0)).connected()
+    world.ask(MoveFocuser(1, 20000))
+    world.run(1)
+    world.faults.deafen()
+    world.run(60)
+    lines = len(world.log)
+    world.run(600)
+    assert len(world.log) == lines
