@@ -19,6 +19,9 @@ from .poll_timing import FASTEST
 from .reports import StatusReport
 from .requests import Request, SeekHome
 
+UNSEEN_LIMIT_S = 0.05
+"""How long a search may have taken of which no status shows anything, because the focuser was at the switch."""
+
 
 class Homing(Motion):
     """One search for the home switch, from the first status to the focuser at rest with its home known."""
@@ -43,7 +46,7 @@ class Homing(Motion):
         self._scale = state.scale
         self._target_counts = state.status.counts
         self._accepted = False
-        self._was_homed = False
+        self._was_homed: bool | None = None
         self._start_counts = 0
         self._seen_at: float | None = None   # when the first status after the request was requested
         self._homed: bool | None = None   # in the last status
@@ -61,14 +64,15 @@ class Homing(Motion):
         super().accepted(now)
 
     def _prepare(self, status: StatusReport) -> None:
-        self._was_homed = bool(status.homed)
+        self._was_homed = status.homed
         self._start_counts = status.counts
 
     def _took_effect(self, status: StatusReport) -> bool:
         return status.homing or self._has_begun(status)
 
     def _has_begun(self, status: StatusReport) -> bool:
-        return status.moving or bool(status.homed) != self._was_homed or status.counts != self._start_counts
+        changed = None not in (self._was_homed, status.homed) and status.homed != self._was_homed
+        return status.moving or changed or status.counts != self._start_counts
 
     def _follow(self, status: StatusReport, at: float, now: float) -> None:
         self._seen_at = at if self._seen_at is None else self._seen_at
@@ -78,7 +82,8 @@ class Homing(Motion):
 
     def _not_begun(self) -> None:
         assert self._seen_at is not None
-        if self._accepted and self._homed and 2 * self._start_counts <= FASTEST * (self._seen_at - self._sent_at):
+        unseen_s = min(self._seen_at - self._sent_at, UNSEEN_LIMIT_S)
+        if self._accepted and self._homed and 2 * self._start_counts <= FASTEST * unseen_s:
             self._begun = True   # it was at the switch: the way there and back was over before the first poll
         else:
             super()._not_begun()
