@@ -104,6 +104,21 @@ def test_a_focuser_at_rest_has_neither_speed_nor_time_left() -> None:
     assert all(told is None for at, told in shown.items() if at > 14)
 
 
+@pytest.mark.parametrize('homing, stopping, end', [
+    (False, False, r'\+1000 steps +not moving'), (False, True, r'\+1000 steps +stopping'),
+    (True, False, r'homing, \d+ s, not moving'), (True, True, 'stopping')])
+def test_a_motor_that_makes_no_progress_is_not_moving(homing: bool, stopping: bool, end: str) -> None:
+    stream = StringIO()
+    line = ProgressLine(stream, 1, 0.0, homing)
+    for tenths in range(40):   # it runs, and is jammed after 2 s
+        state = {'status_1': 5, 'current_steps_1': min(tenths, 20) * 10, 'target_steps_1': 1000}
+        line.show(dict(state, stalled_1=False), stopping, tenths / 10)
+    assert 'not moving' not in stream.getvalue()
+    line.show(dict(state, stalled_1=True), stopping, 4.0)
+    assert re.fullmatch(rf'Channel 1 +\+200 .*{end}', frames(stream.getvalue())[-1])
+    assert 'steps/s' not in frames(stream.getvalue())[-1]
+
+
 def test_homing_shows_the_counter_and_how_long_it_takes_and_no_bar(
     client: Client, daemon: Daemon, state: dict[str, Any]
 ) -> None:

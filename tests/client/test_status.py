@@ -51,6 +51,21 @@ def test_a_moving_channel_names_its_target(client: Client, daemon: Daemon, state
     assert shown(client).splitlines()[1] == 'Channel 1:    +120 steps (moving to    +500 steps), 21.7°C'
 
 
+def test_a_moving_channel_that_is_stalled_is_not_moving(client: Client, daemon: Daemon, state: dict[str, Any]) -> None:
+    state.update(status_1=5, status_label_1='MOVING', current_steps_1=120, stalled_1=True)
+    daemon.control.answer('report_status', state)
+    assert shown(client).splitlines()[1] == 'Channel 1:    +120 steps (not moving, on the way to    +500 steps), 21.7°C'
+
+
+@pytest.mark.parametrize('status, stalled, words', [(5, False, ' (moving to    +500 steps)'), (4, False, ''),
+                                                    (5, None, ' (moving to    +500 steps)'), (4, True, '')])
+def test_only_a_motion_can_be_stalled(client: Client, daemon: Daemon, state: dict[str, Any], status: int,
+                                      stalled: bool | None, words: str) -> None:
+    state.update(status_1=status, stalled_1=stalled)
+    daemon.control.answer('report_status', state)
+    assert shown(client).splitlines()[1] == f'Channel 1:    +500 steps{words}, 21.7°C'
+
+
 @pytest.mark.parametrize('steps, temperature, line', [
     (0, 0.0, 'Channel 1:      +0 steps, 0.0°C'),
     (-56000, -12.35, 'Channel 1:  -56000 steps, -12.3°C'),

@@ -79,6 +79,15 @@ def test_the_screen_says_compensating_or_homed_if_there_is_room(
     screen.wait(lambda text: is_complete(text) and word not in text and '°C' in text)
 
 
+def test_the_screen_says_not_moving_at_any_width(
+    daemon: Daemon, answering: dict[str, Any], show: Callable[..., Screen]
+) -> None:
+    daemon.control.answer('report_status', {**answering, 'stalled_1': True})
+    screen = show(columns=60)
+    text = screen.wait(lambda text: 'Channel 1  not moving' in text and '→ +4000' in text)
+    assert 'MOVING' not in text
+
+
 def test_the_charts_draw_what_has_happened(
     daemon: Daemon, answering: dict[str, Any], show: Callable[..., Screen]
 ) -> None:

@@ -347,6 +347,8 @@ def test_a_value_cannot_smuggle_in_another_assignment(listener: Listener, tmp_pa
     (FocuserSnapshot(FocuserStatus.Idle, 0.0, current_steps=-7), 'idle at -7 steps'),
     (FocuserSnapshot(FocuserStatus.Moving, 0.0, current_steps=0, target_steps=-5, temperature_c=-3.0),
      'moving at +0 on the way to -5 steps, -3.0 C'),
+    (FocuserSnapshot(FocuserStatus.Moving, 0.0, current_steps=3, target_steps=-5, stalled=True),
+     'not moving at +3 on the way to -5 steps'),
     (FocuserSnapshot(FocuserStatus.Disconnected, 0.0, error='no focuser'), 'disconnected: no focuser'),
     (FocuserSnapshot(FocuserStatus.Error, 0.0, error='no answer'), 'error: no answer'),
 ])

@@ -60,6 +60,8 @@ LEFT_OUT = (
     ('daemon/serial_port.py:explain', '*Errno*', 'what is searched for in an error'),
     ('core/requests.py:*', 'a position of * counts cannot be sent: 0 to * can', 'limits are checked before that'),
     ('core/reports.py:*', '[A-Z]* *', 'keys of the hub'),
+    ('core/focuser_state.py', '[A-Z]* *', 'keys of the hub'),
+    ('core/scheduler.py:received', 'HALTED may be the answer *', 'polling.py says `no answer to <F1HALT>`'),
     ('core/operation.py', '*', 'phases of an operation, for readers of the code'),
     ('_daemon.py:*', 'timeout must be 0 or more seconds, not *', 'an error of a program that calls connect()'),
     ('_daemon.py:*', '* is served at *', 'what launch() says, which focusd does not use'),

@@ -225,7 +225,8 @@ COMMANDS = (
         'engineering', 'kill', (),
         'disconnect the daemon from the hub',
         'Disconnects the daemon, and ends its attempts to connect. The command is refused while a move, a zero, homing '
-        'or a change of a setting is in progress.',
+        'or a change of a setting is in progress. It fails if a motor cannot be halted: the daemon then stays '
+        'connected, and goes on halting.',
         (('kill', 'disconnect, and stay disconnected'),),
         (1, 2, 3, 7, *_UNANSWERED), 'calls:kill'),
 )

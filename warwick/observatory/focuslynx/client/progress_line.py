@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from ..constants import FocuserStatus, is_usable
-from .status import condition, duration
+from .status import condition, duration, is_stalled
 from .terminal import RESET_STYLE, in_foreground, size, speaks_unicode
 
 _DONE_STYLE, _REST_STYLE = '\x1b[36m', '\x1b[2m'
@@ -63,8 +63,11 @@ class ProgressLine:
                                  for key in ('status', 'current_steps', 'target_steps'))
         if not is_usable(status) or not isinstance(steps, int):
             return f'Channel {self._channel}: {condition(state, self._channel)}'[:columns]
+        stalled = is_stalled(state, self._channel)
         if self._homing:
             doing = 'stopping' if stopping else f'homing, {duration(now - self._began_at)}'
+            if stalled and not stopping:
+                doing += ', not moving'
             return f'Channel {self._channel} {steps:+7d} steps   {doing}'[:columns]
         if self._start is None:
             self._start = steps
@@ -73,25 +76,26 @@ class ProgressLine:
         if status == FocuserStatus.Idle or not isinstance(target, int):
             return f'Channel {self._channel} {steps:+7d} steps'[:columns]
 
-        speed = self._speed(now)
+        speed = None if stalled else self._speed(now)
         left_s = math.ceil(abs(target - steps) / speed) if speed else None
         whole = abs(target - self._start)
         fraction = min(1.0, abs(steps - self._start) / whole) if whole else 1.0
         head = f'Channel {self._channel} {steps:+7d} '
-        for tail in self._tails(target, speed, 'stopping' if stopping else _left(left_s)):
+        doing = 'stopping' if stopping else 'not moving' if stalled else _left(left_s)
+        for tail in self._tails(target, speed, doing):
             room = columns - len(head) - len(tail)
             if room >= _SHORTEST_BAR:
                 return head + self._bar(room, fraction) + tail
         return f'Channel {self._channel} {steps:+d} of {target:+d}'[:columns]
 
     @staticmethod
-    def _tails(target: int, speed: float | None, left: str) -> list[str]:
+    def _tails(target: int, speed: float | None, doing: str) -> list[str]:
         """The texts that can follow the bar, from the longest to the shortest."""
         goal = f' {target:+7d}'
         rate = '' if speed is None else f'{speed:.0f}'
-        return [f'{goal} steps  {rate:>5} {"steps/s" if rate else "":7}  {left:>10}',
-                f'{goal}  {rate:>5}{"/s" if rate else "":2}  {left:>10}',
-                f'{goal}  {left:>10}', goal]
+        return [f'{goal} steps  {rate:>5} {"steps/s" if rate else "":7}  {doing:>10}',
+                f'{goal}  {rate:>5}{"/s" if rate else "":2}  {doing:>10}',
+                f'{goal}  {doing:>10}', goal]
 
     def _bar(self, width: int, fraction: float) -> str:
         filled = round(width * fraction)

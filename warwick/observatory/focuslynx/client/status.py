@@ -76,9 +76,15 @@ def channel_line(state: dict[str, Any], channel: int, colour: bool) -> str:
         bold, clear = TFmt.Bold, TFmt.Clear
     line = f'Channel {channel}: {steps("current")} steps'
     if status == FocuserStatus.Moving:
-        line += f' (moving to {steps("target")} steps)'
+        doing = 'not moving, on the way' if is_stalled(state, channel) else 'moving'
+        line += f' ({doing} to {steps("target")} steps)'
     celsius = state.get(f'temperature_{channel}')
     return line + (f', {celsius:.1f}°C' if isinstance(celsius, (int, float)) else ', temperature unknown')
+
+
+def is_stalled(state: dict[str, Any], channel: int) -> bool:
+    """Whether the hub reports a motion of a channel, and its position stays the same. An older daemon does not tell."""
+    return state.get(f'status_{channel}') == FocuserStatus.Moving and state.get(f'stalled_{channel}') is True
 
 
 def condition(state: dict[str, Any], channel: int, colour: bool = False) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..constants import CHANNELS, FocuserStatus, is_usable
 from ..text import printable
 from .chart import Trace, drawn
-from .status import OLD_S, duration, reason
+from .status import OLD_S, duration, is_stalled, reason
 from .terminal import RESET_STYLE
 
 Line = list[tuple[str, str]]
@@ -97,8 +97,11 @@ def _head(data: ScreenData, channel: int, columns: int, unicode: bool) -> Line:
     if data.state is None:
         return [*name, ('NO ANSWER' if data.silent_s is not None else '', _DIM)]
     status = data.number('status', channel)
-    line: Line = [*name, (f'{FocuserStatus.label(-1 if status is None else status):12}',
-                          _STYLES.get(-1 if status is None else status, _RED))]
+    number = -1 if status is None else status
+    label, style = FocuserStatus.label(number), _STYLES.get(number, _RED)
+    if is_stalled(data.state, channel):
+        label, style = 'not moving', _RED
+    line: Line = [*name, (f'{label:12}', style)]
     if data.usable(channel):
         steps, target = data.number('current_steps', channel), data.number('target_steps', channel)
         line.append((f'  {steps:+7d} steps' if steps is not None else '  unknown steps', _BOLD))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 
 from .commands import PendingCommand
-from .operation import STANDSTILL_S
 from .pending_start import START_LIMIT_S, PendingStart
 from .reports import GetStatus, StatusReport
 from .requests import SHORT_TIMEOUT_S, Halt, NextRequest, Priority, Request
@@ -28,6 +27,9 @@ one before."""
 FIRST_POLL_GAP_S = 0.02
 LONGEST_POLL_GAP_S = 0.5
 """Pauses between the polls of a motor that slows down; each is twice as long as the one before."""
+
+HALT_STANDSTILL_S = 0.15
+"""How long the position has to stay the same after a HALT where IsMoving = 0 proves nothing yet."""
 
 
 class MotorHalt:
@@ -122,9 +124,9 @@ class MotorHalt:
         if not self._accepted:
             return since + START_LIMIT_S
         if not self._pending.may_begin(since):
-            return since + STANDSTILL_S if self._pending.hides_motion(since) else since
+            return since + HALT_STANDSTILL_S if self._pending.hides_motion(since) else since
         has_begun = status.counts != self._pending.start_counts   # before the HALT, or just after it
-        return min(self._pending.until, since + STANDSTILL_S) if has_begun else self._pending.until
+        return min(self._pending.until, since + HALT_STANDSTILL_S) if has_begun else self._pending.until
 
     def _poll_again(self, now: float) -> None:
         self._poll_due = now + self._poll_gap_s

@@ -197,7 +197,7 @@ class Move(Motion):
         if status.counts != self.target_counts or not self._limits.sees_focuser(status.probe_present):
             return False
         assert self._arrival is not None
-        if (self._at_rest_since is None and not (self._motion_seen or self._left or self._arrival.is_as_before)
+        if (self._at_rest_since is None and not (self._motion_seen or self._left or self._arrival.is_as_expected)
                 and _differ_in_one_digit(self._start_counts, self.target_counts)):
             self._at_rest_since = at, status.counts
             self._due = at   # once more: the focuser may be at its start, and this digit misread
@@ -206,6 +206,12 @@ class Move(Motion):
         self._state.digits = self._digits
         self.succeed(f'arrived at {self.target_steps:+d} steps after {at - self._sent_at:.1f} s')
         return True
+
+    def _check_time(self, now: float) -> None:
+        if self._at_rest_since is not None and self._at_rest_since[1] == self.target_counts:
+            self.succeed(f'arrived at {self.target_steps:+d} steps')   # the second report was to come yet
+        else:
+            super()._check_time(now)
 
     def _judge_rest(self, status: StatusReport, at: float, now: float) -> None:
         if status.counts == self._start_counts and not self._left and at - self._sent_at <= START_LIMIT_S:

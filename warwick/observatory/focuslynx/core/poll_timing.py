@@ -129,9 +129,9 @@ class Arrival:
         self.next_poll = min(self._expected_at, self._regular(now))
 
     @property
-    def is_as_before(self) -> bool:
-        """Whether a move by just this way has been made before."""
-        return self._latest < math.inf
+    def is_as_expected(self) -> bool:
+        """Whether earlier moves tell when this one ends."""
+        return self._history.expected_s(self._way) is not None
 
     def seen(self, at: float, counts: int) -> None:
         """The poll that went out at `at` found the focuser at `counts`, still moving."""

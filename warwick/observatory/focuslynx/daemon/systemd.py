@@ -128,7 +128,7 @@ def _channel_in_words(focuser: FocuserSnapshot) -> str:
     state = FocuserStatus.label(focuser.status).lower()
     if focuser.error is not None:
         return f'{state}: {focuser.error}'
-    words = [state]
+    words = ['not moving' if focuser.stalled else state]
     if focuser.current_steps is not None:
         words.append(f'at {focuser.current_steps:+d}')
     if focuser.status == FocuserStatus.Moving and focuser.target_steps is not None:
