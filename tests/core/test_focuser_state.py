@@ -107,3 +107,102 @@ def test_a_move_goes_on_over_a_sleep_of_the_machine() -> None:
     assert world.snapshot(1).status == FocuserStatus.Initializing
     assert world.finish(caller) is Outcome.DONE
     assert world.snapshot(1).current_steps == 5000
+
+
+def rate(world: World, seconds: float) -> float:
+    """Requests per second from now on."""
+    since = world.now
+    world.run(seconds)
+    return len(world.requests(since=since)) / seconds
+
+
+def test_a_setting_that_limits_no_motion_may_differ_in_each_report() -> None:
+    world = World().connected()
+    world.faults.flicker(1, 'LED Brt')
+    assert rate(world, 60) <= 2
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.do(MoveFocuser(1, 500)) is Outcome.DONE
+    assert world.do(MoveFocuser(2, 500)) is Outcome.DONE
+
+
+@pytest.mark.parametrize('connected_before', [True, False])
+def test_a_range_that_differs_in_each_report_is_an_error_said_once(connected_before: bool) -> None:
+    world = World().connected() if connected_before else World()
+    world.faults.flicker(1, 'Max Pos')
+    world.do(Connect())
+    world.run(20)
+    assert rate(world, 60) <= 2
+    snapshot = world.snapshot(1)
+    assert snapshot.status == FocuserStatus.Error
+    assert 'the settings differ in each report of the hub: Max Pos = ' in (snapshot.error or '')
+    assert len(world.logged('the settings differ')) == 1
+    assert world.do(MoveFocuser(1, 500)) is Outcome.NOT_AVAILABLE
+    assert world.do(MoveFocuser(2, 500)) is Outcome.DONE
+    world.faults.unflicker()
+    world.run(15)
+    assert world.snapshot(1).status == FocuserStatus.Idle
+
+
+def test_a_position_that_differs_in_each_report_is_an_error_said_once() -> None:
+    world = World().connected()
+    world.faults.flicker(1, 'Curr Pos')
+    world.run(20)
+    assert rate(world, 60) <= 2
+    assert world.snapshot(1).status == FocuserStatus.Error
+    assert len(world.logged('channel 1: the position differs in each report')) == 1
+    assert len(world.log) <= 4
+    world.faults.unflicker()
+    world.run(15)
+    assert world.snapshot(1).status == FocuserStatus.Idle
+    assert world.snapshot(1).current_steps == 0
+
+
+def test_a_surprise_delays_no_poll_of_the_other_channel() -> None:
+    world = World().connected()
+    caller = world.ask(MoveFocuser(2, 5000))
+    world.run(1)
+    for field in ('Curr Pos', 'Max Pos'):
+        world.faults.flicker(1, field)
+        since = world.now
+        world.run(2)
+        polls = [at for at, data in world.sent if data == b'<F2GETSTATUS>' and at >= since]
+        assert all(later - earlier <= 0.6 for earlier, later in zip(polls, polls[1:]))
+    assert world.finish(caller) is Outcome.DONE
+
+
+@pytest.mark.parametrize('outage', ['kill and init', 'unplugged', 'power cut'])
+def test_a_change_of_the_range_over_an_outage_is_told(outage: str) -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    if outage == 'kill and init':
+        world.do(Disconnect())
+    elif outage == 'unplugged':
+        world.faults.unplug(world.now + 5)
+    else:
+        world.hub.power_off(world.now, 15)
+    world.run(1)
+    world.hub.set('max_pos.1', '80001', world.now)
+    world.hub.set('type.2', 'FB', world.now)
+    world.do(Connect())
+    world.run(40)
+    assert world.logged('warning: channel 1: Max Pos of the hub changed from 65535 to 80001: all positions in steps')
+    assert world.logged('warning: channel 2: device type of the hub changed from FA to FB')
+    assert world.logged('position changed') == [], 'the focuser has not moved, its steps have another name'
+
+
+def test_a_position_from_before_an_outage_is_told_in_its_own_scale() -> None:
+    world = World().connected()
+    world.do(MoveFocuser(1, 500))
+    world.do(Disconnect())
+    world.hub.set('max_pos.1', '80001', world.now)
+    world.hub.hand(1, 200, world.now)
+    world.run(5)
+    world.do(Connect())
+    world.run(1)
+    assert world.logged(f'position changed while it was not polled, from +500 steps to {33467 - 40000:+d} steps')
+
+
+def test_a_tiny_range_is_no_usable_one() -> None:
+    world = World(hub={'max_pos.1': '3', 'position.1': '1'}).connected()
+    assert world.snapshot(1).status == FocuserStatus.Error
+    assert world.snapshot(1).error == 'Max Pos = 3 leaves no usable range'

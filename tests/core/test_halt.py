@@ -389,3 +389,25 @@ def test_a_motor_that_is_not_halted_is_sent_halts_at_a_slow_pace() -> None:
     before = len(world.requests(b'F1HALT'))
     world.run(60)
     assert 10 <= len(world.requests(b'F1HALT')) - before <= 70
+
+
+@pytest.mark.parametrize('answer', [b'!\nHALTED\n', b''])
+def test_a_hub_that_ignores_halt_gets_it_with_growing_gaps(answer: bytes) -> None:
+    world = World().connected()
+    world.ask(MoveFocuser(1, 20000))
+    world.run(1)
+    moving_status = world.hub.receive(b'<F1GETSTATUS>', world.now)
+    config = world.hub.receive(b'<F1GETCONFIG>', world.now)
+
+    def reply(request: bytes) -> list[tuple[float, bytes]]:
+        if b'HALT' in request:
+            return [(0.01, answer)]
+        channel = request[2:3]
+        return [(0.01, (moving_status if b'STATUS' in request else config).replace(b'1\n', channel + b'\n', 1))]
+
+    world.answers(reply)
+    world.do(Stop(1))
+    world.run(30)
+    before = len(world.requests(b'F1HALT'))
+    world.run(60)
+    assert 5 <= len(world.requests(b'F1HALT')) - before <= 15

@@ -341,3 +341,21 @@ def test_a_motor_that_starts_late_is_not_stalled() -> None:
     world = World(hub={'start_latency': '2.0'}).connected()
     assert world.do(MoveFocuser(1, 700)) is Outcome.DONE
     assert world.logged('not moving') == []
+
+
+def test_a_move_that_has_arrived_during_a_pause_is_done() -> None:
+    world = World(replace(SETTINGS, move_timeout_s=10.0)).connected()
+    caller = world.ask(MoveFocuser(1, 5000))
+    world.run(1)
+    world.now += 60
+    assert world.finish(caller) is Outcome.DONE
+    assert world.requests(b'HALT') == []
+
+
+def test_a_move_that_runs_after_a_pause_beyond_its_time_is_halted() -> None:
+    world = World(replace(SETTINGS, move_timeout_s=10.0), hub={'speed': '100'}).connected()
+    caller = world.ask(MoveFocuser(1, 10000))
+    world.run(1)
+    world.now += 60
+    assert world.finish(caller) is Outcome.FAILED
+    assert not world.hub.focusers[1].running

@@ -18,6 +18,7 @@ from warwick.observatory.focuslynx.core.commands import (
     PendingCommand,
     QueryHub,
     SetZero,
+    Stop,
 )
 from warwick.observatory.focuslynx.core.exchange import LateReplies
 from warwick.observatory.focuslynx.core.focuser_state import FocuserState
@@ -252,3 +253,31 @@ def test_halted_settles_nothing_from_before_the_port_was_opened() -> None:
     assert late.is_settled_by(GetStatus(1)) and late.is_settled_by(GetConfig(2))
     late.clear()
     assert late.is_settled_by(Halt(1))
+
+
+@pytest.mark.parametrize('stall_s', [5.5, 6.0, 12.0, 20.0])
+@pytest.mark.parametrize('timeout_s', [0.5, 1.0, 2.0])
+def test_replies_that_stall_and_come_in_order_are_not_believed(stall_s: float, timeout_s: float) -> None:
+    world = watched(serial_timeout_s=timeout_s)
+    world.faults.stall(world.now + stall_s)
+    world.until(lambda: len(world.requests(b'<F1GETSTATUS>')) > 3, 10)
+    world.hub.hand(1, 1234, world.now)
+    moved_at = world.now
+    world.run(8)
+
+    while world.now < moved_at + stall_s + 30:
+        world.run(0.05)
+        snapshot = world.snapshot(1)
+        truth = world.hub.focusers[1].position - 32767
+        untrue = snapshot.status == FocuserStatus.Idle and snapshot.current_steps != truth
+        assert not untrue or (snapshot.reported_at or 0.0) <= moved_at + 4, 'an old position with a new date'
+    assert world.snapshot(1).current_steps == 1234
+
+
+def test_that_an_exchange_gave_way_is_no_reason_of_an_error() -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=5.0)).connected()
+    world.faults.mute()
+    for _ in range(20):
+        world.ask(Stop(1))
+        world.run(0.7)
+        assert 'given up' not in (world.snapshot(1).error or '') + (world.snapshot(2).error or '')

@@ -27,7 +27,7 @@ DISABLED, DISCONNECTED, ERROR, INITIALIZING, IDLE, MOVING = range(6)
 
 KEYS = {'status': int, 'status_label': str, 'temperature': float, 'current_steps': int, 'target_steps': int,
         'requested_steps': int, 'min_steps': int, 'max_steps': int, 'nickname': str, 'device_type': str, 'error': str,
-        'failure': str, 'homed': bool, 'compensating': bool, 'age': float}
+        'failure': str, 'homed': bool, 'compensating': bool, 'age': float, 'stalled': bool}
 USUALLY_NONE = ('error', 'failure', 'homed')
 
 

@@ -8,6 +8,7 @@ which goes before the operation, and a note of motion that no operation follows.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from ..constants import FocuserStatus, is_usable
@@ -627,7 +628,8 @@ class Focuser(Source):
     def _log_reason(self, now: float) -> None:
         """Log why the focuser cannot be used when that begins, and when it ends."""
         status, reason = availability.judge(self._facts, now)
-        if self._link_down is not None or status == FocuserStatus.Initializing or reason == self._logged_reason:
+        if self._link_down is not None or status == FocuserStatus.Initializing \
+                or _without_numbers(reason) == _without_numbers(self._logged_reason):
             return
         if reason is None:
             self._log('info', 'usable again')
@@ -647,3 +649,8 @@ def _title(command: Any) -> str:
     """A command in the reason of its refusal."""
     title: str = command.setting.key if isinstance(command, Configure) else OPERATIONS[type(command)].title
     return title
+
+
+def _without_numbers(reason: str | None) -> str | None:
+    """What makes a reason a new one for the log: other numbers alone do not."""
+    return None if reason is None else re.sub('[0-9]+', '0', reason)

@@ -110,7 +110,7 @@ class FocuserState:
         """
         surprise = self._surprising_config
         if _limiting(config) not in [_limiting(each) for each in (self.config, surprise) if each is not None]:
-            if surprise is not None and not changing:
+            if surprise is not None and not changing and self.contradiction is None:
                 self.contradiction = _difference(surprise, config)
             self._surprising_config = config
             return None

@@ -31,7 +31,7 @@ from .hub_query import HubQuery
 from .limits import Limits
 from .pending_start import PendingStart
 from .reports import HubInfo
-from .requests import SetSetting
+from .requests import SHORT_TIMEOUT_S, SetSetting
 from .scheduler import Scheduler
 from .snapshot import FocuserSnapshot
 
@@ -203,7 +203,7 @@ class Hub:
         self._judge_connect(now)
 
     def _start_exchange(self, now: float) -> None:
-        request = self._scheduler.start(now)
+        request = self._scheduler.start(now, SHORT_TIMEOUT_S if self._connecting else math.inf)
         if isinstance(request, SetSetting) and request.restarts:
             for n, focuser in self._focusers.items():   # some hubs restart as a whole
                 focuser.hub_restarts(n == request.channel, now)
@@ -219,6 +219,7 @@ class Hub:
             self._effects.resolve(pending, Outcome.ALREADY_CONNECTED)
             return
         self._connecting.append((now, pending))
+        self._scheduler.hurry(now)
         for focuser in self._focusers.values():
             if self._link is LinkState.OFFLINE:
                 reason = f'connecting to the hub on {self._port_name}'

@@ -17,7 +17,7 @@ from .commands import Effects, Outcome, PendingCommand
 from .limits import Limits
 from .pending_start import START_LIMIT_S
 from .reports import CompensationReport, ConfigReport, GetStatus, StatusReport
-from .requests import SHORT_TIMEOUT_S, HubError, NextRequest, Priority, Refused, Request
+from .requests import SHORT_TIMEOUT_S, HubError, NextRequest, Priority, Refused, Request, as_reason
 
 BEGIN_LIMIT_S = 6.0
 BEGIN_REPLIES = 4
@@ -174,7 +174,7 @@ class Operation(ABC):
     def exchange_failed(self, request: Request, error: HubError, now: float) -> None:
         """An exchange of this channel failed: it was refused, garbled or not answered."""
         if not isinstance(self._error, Refused):   # the first refusal explains most
-            self._error = error
+            self._error = as_reason(error, request)
         if self.phase is Phase.SEND and request == self.request():
             self._refusals += isinstance(error, Refused)
             self.phase = Phase.DOUBT

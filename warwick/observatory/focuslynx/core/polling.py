@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from .reports import GetConfig, GetStatus
-from .requests import HubError, Interrupted, NextRequest, Refused, Request, Silent
+from .requests import HubError, Interrupted, NextRequest, Refused, Request, as_reason
 
 CONFIG_PACE_S = 5.0
 """How often, at most, the settings of a focuser at rest are read again: other programs may change them."""
@@ -110,10 +110,8 @@ class Polling:
         """
         if isinstance(error, Refused) and not isinstance(request, (GetStatus, GetConfig)):
             return
-        if not isinstance(error, Interrupted):
-            self.error = error
-        elif self.error is None:
-            self.error = Silent(f'no answer to {request}')   # that it was interrupted explains nothing to an operator
+        if self.error is None or not isinstance(error, Interrupted):
+            self.error = as_reason(error, request)
         self.failures += 1
         if request.channel == self._channel:
             self._interrupted += isinstance(error, Interrupted)

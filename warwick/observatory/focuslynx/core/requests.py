@@ -96,6 +96,11 @@ class Request:
         raise NotImplementedError
 
 
+def as_reason(error: HubError, request: Request) -> HubError:
+    """An error as an operator is told it: that an exchange gave way to another one explains nothing."""
+    return Silent(f'no answer to {request}') if isinstance(error, Interrupted) else error
+
+
 @dataclass(frozen=True)
 class MoveTo(Request):
     """Start a move; the hub answers `M` when the motor is about to run. (One old driver expects `H`.)"""

@@ -23,6 +23,7 @@ from .exchange import Exchange, LateReplies
 from .limits import GIVE_WAY_LIMIT_S, QUIET_AFTER_LATE_S, Limits
 from .reports import GetCompensation, GetConfig, GetHubInfo, GetStatus
 from .requests import (
+    SHORT_TIMEOUT_S,
     Garbled,
     Halt,
     HubError,
@@ -155,15 +156,24 @@ class Scheduler:
                 end(now)
                 return
 
-    def start(self, now: float) -> Request | None:
-        """Begin the exchange that is due, if the link is free; returns the request that goes out."""
+    def hurry(self, now: float) -> None:
+        """A caller waits for the hub: do not wait longer than SHORT_TIMEOUT_S for the reply that is on its way."""
+        if self._exchange is not None:
+            self._exchange.deadline = min(self._exchange.deadline, now + SHORT_TIMEOUT_S)
+
+    def start(self, now: float, longest_s: float = math.inf) -> Request | None:
+        """Begin the exchange that is due, if the link is free; returns the request that goes out.
+
+        Its reply is waited for until `longest_s` at most.
+        """
         if self._exchange is not None:
             return None
         self._late.expire(now)
         for when, source, next_request in self._waiting_requests(now):
             if when > now:
                 continue
-            request, timeout_s = next_request.request, min(self._limits.serial_timeout_s, next_request.timeout_s)
+            request = next_request.request
+            timeout_s = min(self._limits.serial_timeout_s, next_request.timeout_s, longest_s)
             is_probe = False
             if isinstance(request, Halt):
                 timeout_s = min(timeout_s, max(HALT_TIMEOUT_S, 2 * (self._slowest_reply_s or 0.0)))
