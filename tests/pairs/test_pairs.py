@@ -52,20 +52,19 @@ def test_a_pair_from_the_middle_is_as_from_the_beginning() -> None:
         return going
 
     with mock.patch.object(Trial, 'step', noted), \
-            mock.patch('tests.pairs.every.is_chosen', lambda candidate, one_in: candidate == case):
+            mock.patch('tests.pairs.every.is_chosen', lambda first, number, one_in: number == 5):
         play_with_seconds(case._replace(faults=case.faults[:1]))
-    from_the_middle, _ = played
+    from_the_middle = next(trial for trial in played if trial.case == case)
     from_the_beginning = Trial(case).play()
-    assert from_the_middle.case == case
     assert from_the_middle.sent == from_the_beginning.sent
     assert from_the_middle.log == from_the_beginning.log
 
 
 def test_one_in_ten_is_always_the_same_tenth() -> None:
-    case = Case('move', 'usual', (Fault(1, 'cut'), Fault(2, 'cut')))
-    chosen = [number for number in range(1000)
-              if is_chosen(case._replace(faults=(Fault(number, 'cut'), Fault(number, 'noise'))), ONE_IN)]
+    first = Case('move', 'usual', (Fault(1, 'cut'),))
+    chosen = [number for number in range(1000) if is_chosen(first, number, ONE_IN)]
     assert 60 < len(chosen) < 140
+    assert chosen == [number for number in range(1000) if is_chosen(first, number, ONE_IN)]
 
 
 def test_a_halt_that_is_not_sent_again_is_noticed() -> None:
@@ -84,7 +83,6 @@ def test_a_halt_that_is_not_sent_again_is_noticed() -> None:
     ('a_move_without_answer_is_sent_again', 'move', 'usual'),
     ('a_poll_goes_before_the_halt', 'move', 'usual'),
     ('a_failed_move_is_not_halted', 'offset', 'late start'),
-    ('any_rest_is_the_target', 'move', 'late start'),
     ('homing_without_answer_is_begun_again', 'home', 'usual'),
     ('a_change_is_done_when_the_hub_says_set', 'configure', 'usual'),
     ('a_lost_link_is_not_opened_again', 'move', 'usual')])
@@ -96,6 +94,9 @@ def test_a_broken_core_is_noticed_by_a_single_fault(mutation: str, operation: st
             return True
         return False
 
-    passing = [case for case in first_faults(operation, hub) if not is_noticed(case)]
-    with mutated(mutation):
-        assert any(is_noticed(case) for case in passing)
+    for case in list(first_faults(operation, hub)):
+        with mutated(mutation):
+            noticed = is_noticed(case)
+        if noticed and not is_noticed(case):
+            return
+    pytest.fail('no single fault notices it')

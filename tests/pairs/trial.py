@@ -61,10 +61,11 @@ OPERATIONS: dict[str, tuple[tuple[float, Command], ...]] = {
 }
 """The commands of each operation, and when they come (s)."""
 
-_ALIKE = {'zero': ('late start', 'late report'), 'configure': ('late start', 'late report'),
-          'initialize': ('late start', 'late report'), 'offset': ('late start', 'late report'), 'home': ('backlash',)}
-"""Hubs on which an operation is just as on the usual one: no motor begins, or it begins as in a move to a position, or
-there is no overshoot."""
+_ALIKE = {'offset': ('late start', 'late report', 'backlash'), 'zero': ('late start', 'late report', 'backlash'),
+          'home': ('backlash',), 'configure': ('late start', 'late report'),
+          'initialize': ('late start', 'late report', 'backlash')}
+"""Hubs on which an operation is as on the usual one: no motor begins, or there is no overshoot. An offset is a move to
+a position once its request has gone out, and that is played on all of them."""
 
 
 def hubs_for(operation: str) -> list[str]:
