@@ -171,3 +171,39 @@ def test_homing_from_the_switch_is_over_before_it_can_be_seen(counts: str) -> No
     assert world.do(Home(1)) is Outcome.DONE
     assert world.snapshot(1).current_steps == int(counts) - 56000
     assert world.requests(b'HALT') == []
+
+
+@pytest.mark.parametrize('lost', [0, 1])
+def test_homing_that_the_other_channel_has_heard_is_not_done(lost: int) -> None:
+    world = World(hub={'type': 'OE', 'speed': '20000', 'position': '600'}).connected()
+    world.run(1)
+    heard = world.wrote
+
+    def wrote(data: bytes) -> bytes:
+        if data == b'<F1HOME>':
+            world.after(0.005, lambda: setattr(world.faults, 'mute_next', lost))
+            return b'<F2HOME>'
+        return heard(data)
+
+    world.wrote = wrote   # type: ignore[method-assign]
+    assert world.do(Home(1)) is Outcome.FAILED
+    world.run(3)
+    assert not world.hub.focusers[2].running, 'it is halted'
+
+
+def test_a_report_without_ishomed_begins_no_homing() -> None:
+    world = World(hub={'type': 'OE', 'speed': '20000', 'position': '600'}).connected()
+    world.run(1)
+    caller = world.ask(Home(1))
+    world.faults.lose_requests = 0
+    world.until(lambda: bool(world.requests(b'HOME')))
+    world.faults.lose_requests = 1
+    spoil, polls = world.faults.spoil, iter(range(99))
+
+    def spoilt(reply: bytes) -> bytes:
+        first = b'STATUS1' in reply and next(polls) == 0
+        return spoil(reply.replace(b'IsHomed', b'IsJomed') if first else reply)
+
+    world.faults.spoil = spoilt   # type: ignore[method-assign]
+    assert world.finish(caller) is Outcome.DONE
+    assert len(world.requests(b'HOME')) == 2, 'the first one was lost'
