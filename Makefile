@@ -45,8 +45,8 @@ endif
 night: .venv/.ready  ## replay night SEED=7 of the simulated faults, with a trace
 	@.venv/bin/python -m tests.nights --seed $(or $(SEED),0)
 
-nights: .venv/.ready  ## play N=10000 nights on all cores
-	@.venv/bin/python -m tests.nights -n $(or $(N),10000)
+nights: .venv/.ready  ## play N=10000 nights on all cores, from seed FIRST=0 on
+	@.venv/bin/python -m tests.nights -n $(or $(N),10000) --first $(or $(FIRST),0)
 
 pairs: .venv/.ready  ## play every pair of faults at the exchanges of every operation, in under 5 min
 	@.venv/bin/python -m tests.pairs

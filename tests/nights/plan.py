@@ -16,6 +16,10 @@ NIGHT_S = 5 * 3600.0
 GAP_S = 400.0
 """Between one burst of events and the next, on the average."""
 
+DENSE_NIGHT_S = 3600.0
+DENSE_GAP_S = 60.0
+"""The same at the pace of an observatory, where so many polls go out that an hour has to stand for five."""
+
 COMMANDS = ('move', 'move to a limit', 'offset', 'zero', 'stop', 'init', 'kill', 'end', 'stop during a move',
             'move both', 'home', 'stop while homing', 'configure', 'stop while configuring', 'configure during a move',
             'query', 'query during a move')
@@ -50,17 +54,23 @@ class Site:
     channels: tuple[int, ...]
 
 
+def is_dense(seed: int) -> bool:
+    """Whether a night is at the pace of an observatory: every third one is. The others have slow polls."""
+    return seed % 3 == 0
+
+
 def site(seed: int) -> Site:
     """Sites differ in their paces and timeouts, in the kind of hub, and in what the hub may do by itself."""
     chance = random.Random(seed + 0.5)
     allowed = chance.random() < 0.3
+    dense = is_dense(seed)
     settings = Limits(
         soft_step_limits=chance.choice([(-30000, 30000), (-50000, 50000), (-500, 20000)]),
-        idle_loop_delay_s=chance.choice([120.0, 300.0, 600.0]),
-        moving_loop_delay_s=chance.choice([0.25, 0.5, 1.0]),
-        serial_timeout_s=chance.choice([0.3, 1.0, 2.0]),
+        idle_loop_delay_s=chance.choice([2.0, 3.0, 5.0] if dense else [120.0, 300.0, 600.0]),
+        moving_loop_delay_s=0.5 if dense else chance.choice([0.25, 0.5, 1.0]),
+        serial_timeout_s=chance.choice([1.0, 2.0, 5.0] if dense else [0.3, 1.0, 2.0]),
         move_timeout_s=chance.choice([20.0, 60.0]),
-        home_reset_timeout_s=chance.choice([2.0, 5.0]),
+        home_reset_timeout_s=chance.choice([4.0, 5.0]),
         home_timeout_s=chance.choice([15.0, 60.0]),
         temperature_probe_required=chance.random() < 0.75,
         allow_hub_compensation=allowed)
@@ -93,9 +103,10 @@ def events(seed: int) -> list[Event]:
     chance = random.Random(seed)
     plan = [Event(1.0, 'init', 1, 0.0)]
     at = 5.0
+    end_s, gap_s = (DENSE_NIGHT_S, DENSE_GAP_S) if is_dense(seed) else (NIGHT_S, GAP_S)
     while True:
-        at += chance.expovariate(1 / GAP_S)
-        if at > NIGHT_S:
+        at += chance.expovariate(1 / gap_s)
+        if at > end_s:
             return plan
         moment = at
         for _ in range(chance.randint(1, 6)):
