@@ -26,6 +26,13 @@ from warwick.observatory.focuslynx.core.hub import Hub
 from warwick.observatory.focuslynx.hub_settings import has_home_switch
 
 DELAY_S = 0.015
+LIMITING = ('Curr Pos', 'Max Pos')
+FLICKERING = ('LED Brt', 'TempCo C', 'Temp(C)', *LIMITING)
+"""Fields of reports of which one digit is another one in each report. With LIMITING ones a channel is not usable."""
+
+MECHANICS = {'start_latency': '0', 'moving_latency': '0', 'late_target': '0', 'halt_cancels_start': '1'}
+"""How a focuser usually is, as the simulator names it."""
+
 BY_ITSELF = ('backlash', 'tcomp', 'tc_at_start')
 """Settings by which a hub moves a focuser without a command, as the simulator names them."""
 
@@ -51,6 +58,8 @@ class FaultActions(World):
         self._open_callers: deque[Caller] = deque()
         self._halt_first: dict[int, float] = {}             # channels whose next request is HALT, and since when
         self._refusals = 0
+        self._unknowable_until = {1: -math.inf, 2: -math.inf}   # a field that limits motion flickers until then
+        self._misheard: float | None = None   # how the hub mishears the next move
 
     def _say(self, text: str) -> None:
         if self._trace is not None:
@@ -328,17 +337,98 @@ class FaultActions(World):
             self.faults.settings, 'delay', self.settings.serial_timeout_s * (0.8 + 2 * amount)))
         self.after(3 * (1 - amount) + 0.5, lambda: setattr(self.faults.settings, 'delay', DELAY_S))
 
+    def _do_double_requests(self, channel: int, amount: float) -> None:
+        self.faults.double_requests = 1 + int(amount * 5)
+
+    def _do_delay_requests(self, channel: int, amount: float) -> None:
+        self.faults.settings.request_delay = 6 * (amount * 10 % 1) ** 2
+        self.faults.delay_requests = 1 + int(amount * 2)
+        self._note_outage(15)
+
+    def _do_misheard_move(self, channel: int, amount: float) -> None:
+        """The hub hears another target, or the other channel."""
+        self._misheard = amount
+        self._do_move(channel, amount * 10 % 1)
+        self.after(20, self._end_mishearing)
+
+    def _end_mishearing(self) -> None:
+        self._misheard = None
+
+    def _do_flicker(self, channel: int, amount: float) -> None:
+        """A digit of a field is another one in each report."""
+        field = FLICKERING[int(amount * len(FLICKERING))]
+        seconds = 60 * (amount * 100 % 1)
+        self.faults.unflicker()
+        if field in LIMITING:
+            self._note_outage(seconds)
+            self._unknowable_until[channel] = self.now + seconds
+        self._disturb(channel)
+        self.faults.flicker(channel, field)
+        self.after(seconds, self.faults.unflicker)
+
+    def _do_stall(self, channel: int, amount: float) -> None:
+        """Replies stall on their way, and come in order."""
+        seconds = 5 + 15 * amount
+        self._note_outage(seconds)
+        self.faults.stall(self.now + seconds)
+
+    def _do_old_connection(self, channel: int, amount: float) -> None:
+        """Requests are held up just as a move goes out, and reach the hub when there is another connection."""
+        seconds = 2 + 30 * amount
+        self._note_outage(seconds + 1)
+        self.faults.settings.deliver_after_close = True
+        self._do_move(channel, amount * 10 % 1)
+        self.after(0.06 * (amount * 100 % 1), lambda: self.faults.hold(self.now + seconds))
+        self.after(seconds + 1, lambda: setattr(self.faults.settings, 'deliver_after_close', False))
+
+    def _do_sleep(self, channel: int, amount: float) -> None:
+        """The machine sleeps, and the hub goes on."""
+        self._pause(1 + 40 * amount ** 3)
+        self.core.machine_slept(self.now)
+
+    def _do_pause(self, channel: int, amount: float) -> None:
+        """The process is stopped, and the hub goes on."""
+        self._pause(1 + 40 * amount ** 3)
+
+    def _pause(self, seconds: float) -> None:
+        for caller in self._open_callers:
+            caller.at += seconds
+        self._halt_first = {n: at + seconds for n, at in self._halt_first.items()}
+        self._note_outage(seconds)
+        self.now += seconds
+        self._note_outage(0.0)
+        self.hub.advance(self.now)
+        self.faults.advance(self.now)
+
+    def _do_late_reports(self, channel: int, amount: float) -> None:
+        """IsMoving and Targ Pos follow late."""
+        self._for_a_minute(channel, moving_latency=f'{1.5 * amount:.3f}', late_target='1')
+
+    def _do_halt_is_too_late(self, channel: int, amount: float) -> None:
+        """A motor begins late, and HALT does not cancel that."""
+        self._for_a_minute(channel, start_latency=f'{2.3 * amount:.3f}', halt_cancels_start='0')
+
+    def _for_a_minute(self, channel: int, **settings: str) -> None:
+        for name, value in settings.items():
+            self.hub.set(f'{name}.{channel}', value, self.now)
+        self.after(60, lambda: self._restore_mechanics(channel))
+
+    def _restore_mechanics(self, channel: int) -> None:
+        for name, value in MECHANICS.items():
+            self.hub.set(f'{name}.{channel}', value, self.now)
+
     def heal(self) -> None:
         """The last fault is over: from now on nothing moves without a command."""
         self.faults.clear()
         self.faults.settings.delay = DELAY_S
         self.hub.variants.thirdlynx = 2 not in self.site.channels
         self._refusals = 0
+        self._misheard = None
         if not self.hub.powered:
             self.hub.power_on(self.now)
         for n in (1, 2):
             self.hub.set(f'probe.{n}', self._probes[n], self.now)
-            self.hub.set(f'start_latency.{n}', '0', self.now)
+            self._restore_mechanics(n)
             self.hub.set(f'home_switch_missing.{n}', '0', self.now)
             self.hub.unjam(n, self.now)
             self._restore_setup(n)

@@ -6,7 +6,7 @@ wrong. `Night` plays a plan and checks the invariants at every step, against the
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -36,6 +36,9 @@ from warwick.observatory.focuslynx.simulator.focuser import Focuser, Phase
 JUST_NOW_S = 5.0
 """Between a report and the snapshot that shows it something else may have begun."""
 
+
+RATE_WINDOW_S, MOST_REQUESTS = 10.0, 300
+"""Requests in so many seconds at most: a HALT to each channel, repeated every 50 ms for 3.5 s, with polls between."""
 
 MOVES_LIMITS = ('backlash', 'backlash_steps', 'max_position', 'device_type', 'reset')
 
@@ -73,6 +76,7 @@ class Night(FaultActions):
         self._still_since = {1: self.now, 2: self.now}
         self._where = {n: (self.hub.focusers[n].position, False) for n in (1, 2)}
         self._unsupervised_since: dict[int, float | None] = {1: None, 2: None}
+        self._sent_at: deque[float] = deque()
         self._lines_shown = 0
         for event in self.plan:
             self.at(self._begin + event.at, lambda event=event: self.play(event))   # type: ignore[misc]
@@ -148,6 +152,12 @@ class Night(FaultActions):
         to_our_target = focuser.phase in (Phase.MOVE, Phase.BLC_OUT) and goal == self._commanded.get(focuser.channel)
         return to_our_target or focuser.channel in self._seeking
 
+    def _starts_for_us(self, focuser: Focuser) -> bool:
+        """Whether the motor is about to begin what we have commanded."""
+        commanded = self._commanded.get(focuser.channel)
+        to_our_target = focuser.leg is not None and commanded in (focuser.leg.goal, focuser.final_target)
+        return focuser.starting and (to_our_target or focuser.channel in self._seeking)
+
     # What has to be true
 
     def _require(self, condition: bool, what_is_wrong: str) -> None:
@@ -177,6 +187,10 @@ class Night(FaultActions):
         if self._spoilt:
             self._note_outage(0.0)   # its answer may be the last one to be spoilt
         self._say(f'  C: {data!r}')
+        self._sent_at.append(self.now)
+        while self._sent_at[0] < self.now - RATE_WINDOW_S:
+            self._sent_at.popleft()
+        self._require(len(self._sent_at) <= MOST_REQUESTS, f'{len(self._sent_at)} requests in {RATE_WINDOW_S:g} s')
         target, text = data[2:3], data[3:-1].decode('ascii')
         if self._halt_first:
             self._require(text == 'HALT', f'{data!r} went out before the HALT of an accepted stop')
@@ -191,6 +205,8 @@ class Night(FaultActions):
             if self._refusals:
                 self._refusals -= 1
                 return b'<F1MA1>'   # the hub refuses it for its missing digits
+            if self._misheard is not None:
+                return self._mishear(channels[0], int(text[2:]), self._misheard)
         elif text.startswith('SCCP'):
             self._count(channels, 'SCCP', SetZero)
             middles = [each.max_counts // 2 for each in self._recent_settings(channels[0])]
@@ -204,6 +220,21 @@ class Night(FaultActions):
         else:
             self._check_change(channels, text)
         return data
+
+    def _mishear(self, channel: int, counts: int, amount: float) -> bytes:
+        """What the hub hears in place of a move: the other channel, or one digit that is another one."""
+        self._misheard = None
+        if amount < 0.4:
+            heard = f'<F{3 - channel}MA{counts:06d}>'
+        else:
+            place = 10 ** int(amount * 100 % 5)
+            counts += place if counts // place % 10 < 9 else -place
+            heard = f'<F{channel}MA{counts:06d}>'
+        heard_by = int(heard[2])
+        self._disturb()
+        self._commanded[heard_by] = counts
+        self._say(f'  heard: {heard}')
+        return heard.encode()
 
     def _is_waiting(self, kind: type) -> bool:
         return any(isinstance(caller.command, kind) for caller in self._open_callers)
@@ -265,10 +296,11 @@ class Night(FaultActions):
         self.counts[f'{type(command).__name__} {outcome.name}'] += 1
         if isinstance(command, Stop) and outcome is not Outcome.DONE:
             self._halt_first.pop(command.channel, None)
-        if isinstance(command, Disconnect) and outcome is Outcome.DONE and self.now - 5.0 > self._outage_until:
+        if isinstance(command, Disconnect) and outcome is Outcome.DONE:
             for n in (1, 2):
-                ours = self._runs_for_us(self.hub.focusers[n])
-                self._require(not ours or self._spoilt, f'disconnected, but the motor of channel {n} runs')
+                focuser = self.hub.focusers[n]
+                ours = self._runs_for_us(focuser) or self._starts_for_us(focuser)
+                self._require(not ours, f'disconnected, but the motor of channel {n} runs')
         if isinstance(command, QueryHub) and outcome is Outcome.DONE:
             self._check_query()
         if isinstance(command, (Connect, Disconnect, QueryHub)):
@@ -306,7 +338,7 @@ class Night(FaultActions):
             return
         snapshot = self.core.snapshots(self.now)[channel]
         if isinstance(command, MoveFocuser):
-            arrived = command.offset or snapshot.current_steps == command.steps
+            arrived = command.offset or snapshot.current_steps == command.steps or self._is_unknowable(channel)
             self._require(arrived, f'{command} is done at another place')
         focuser = self.hub.focusers[channel]
         if focuser.phase is Phase.TC:
@@ -314,6 +346,8 @@ class Night(FaultActions):
         if self.now - max(self._disturbed_at[channel], self._corrected_at[channel]) < JUST_NOW_S:
             return
         self._require(not focuser.running, f'{command} is done, but the motor runs')
+        self._require(not (isinstance(command, Stop) and self._starts_for_us(focuser)),
+                      f'{command} is done, but the motor is about to begin')
         middles = [each.max_counts // 2 for each in self._recent_settings(channel, self._patience_s(
             Caller(command, self.now)) + CONFIG_MAX_AGE_S + 10)]
         if isinstance(command, (MoveFocuser, Home)):
@@ -352,6 +386,10 @@ class Night(FaultActions):
                 known = compensation and (compensation.intercepts, compensation.step_size)
                 self._require(known == truth,
                               f'channel {n} is not set as {compensation}')
+
+    def _is_unknowable(self, channel: int) -> bool:
+        """Whether reports that nobody can tell from right ones may decide about the channel."""
+        return self.now - self._idle_s <= self._unknowable_until[channel]
 
     def _setting_just_changed(self, channel: int) -> bool:
         return self.now - self._settings_changed_at[channel] < JUST_NOW_S
@@ -425,7 +463,7 @@ class Night(FaultActions):
         if unhomed is not None:
             known = has_home_switch(snapshot.device_type or '') and unhomed < snapshot.as_of
             self._require(not known and self.now - unhomed <= 2 * allowed_s, f'channel {n} is Idle and not homed')
-        if not focuser.running and self._still_since[n] < snapshot.as_of:
+        if not focuser.running and self._still_since[n] < snapshot.as_of and not self._is_unknowable(n):
             steps = [focuser.position - each.max_counts // 2
                      for each in self._recent_settings(n, age_s + 2 * allowed_s)]
             self._require(snapshot.current_steps in steps, f'channel {n} is reported at {snapshot.current_steps}, '

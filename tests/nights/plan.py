@@ -26,7 +26,8 @@ COMMANDS = ('move', 'move to a limit', 'offset', 'zero', 'stop', 'init', 'kill',
 FAULTS = ('mute', 'lose replies', 'lose requests', 'garble', 'cut', 'double', 'noise', 'delay', 'drip', 'unplug',
           'power cut', 'jam', 'lose steps', 'hand', 'halt by hand', 'probe', 'setting', 'range', 'start late', 'babble',
           'dead channel', 'refuse', 'late replies to a move', 'no switch', 'weather',
-          'weather during a move')
+          'weather during a move', 'double requests', 'delay requests', 'misheard move', 'flicker', 'stall',
+          'old connection', 'sleep', 'pause', 'late reports', 'halt is too late')
 
 HOMING = ('tcf-s', 'leo', 'sagitta')
 SYNCING = tuple(name for name in PERSONALITIES if name not in (*HOMING, 'thirdlynx'))

@@ -435,8 +435,10 @@ class Focuser(Source):
         compensated = state.hub_compensation.is_expected
         before = state.learn_config(config, sent_at, now, isinstance(operation, ChangeSetting))
         if before is None:
-            if state.contradiction is not None:
+            if state.config_surprises > 1:
                 self._polling.config_contradicted(now)
+            if state.contradiction is not None:
+                self._give_up('the settings differ in each report of the hub')
             return
         if before.device_type != config.device_type:
             self._log('warning', f'device type of the hub changed from {before.device_type} to {config.device_type}')

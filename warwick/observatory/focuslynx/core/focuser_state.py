@@ -17,6 +17,9 @@ from .poll_timing import History
 from .reports import CompensationReport, ConfigReport, StatusReport
 from .requests import DIGITS, MAX_COUNTS
 
+CONTRADICTION_AFTER = 3
+"""Reports of the settings in a row that differ from each other, after which they are an error."""
+
 STALLED_AFTER_POLLS = 5
 """Polls in the rhythm of a moving focuser without another position, after which the motor counts as stalled."""
 
@@ -49,6 +52,7 @@ class FocuserState:
         self.digits = DIGITS            # digits that this hub takes in the request for a move
         self.hub_compensation.forget()
         self._surprising_config: ConfigReport | None = None
+        self.config_surprises = 0               # reports of settings in a row that agree with none before
         self.contradiction: str | None = None   # how the settings differ in each report, in words
 
     def lose_position(self, comparable: bool = True) -> None:
@@ -74,7 +78,7 @@ class FocuserState:
     @property
     def needs_config(self) -> bool:
         """Whether the settings have to be read at once: first, and once more before they are believed."""
-        return self.contradiction is None and (self.config is None or self._surprising_config is not None)
+        return self.config_surprises == 1 or (self.config is None and self.config_surprises == 0)
 
     @property
     def moving(self) -> bool:
@@ -110,12 +114,13 @@ class FocuserState:
         """
         surprise = self._surprising_config
         if _limiting(config) not in [_limiting(each) for each in (self.config, surprise) if each is not None]:
-            if surprise is not None and not changing and self.contradiction is None:
+            self.config_surprises = 1 if changing else self.config_surprises + 1
+            if surprise is not None and self.config_surprises == CONTRADICTION_AFTER:
                 self.contradiction = _difference(surprise, config)
             self._surprising_config = config
             return None
         before, self.config, self._surprising_config = self.config or self._last_config, config, None
-        self.config_at, self.contradiction = now, None
+        self.config_at, self.config_surprises, self.contradiction = now, 0, None
         self.hub_compensation.read(config.compensating, requested_at)
         self.scale = StepScale(min(config.max_counts, MAX_COUNTS), self._limits.soft_step_limits, *_overshoots(config))
         return before or config

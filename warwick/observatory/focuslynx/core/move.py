@@ -12,7 +12,7 @@ from typing import ClassVar
 from .commands import Effects, MoveFocuser, Outcome, PendingCommand
 from .focuser_state import UNHOMED, FocuserState
 from .limits import Limits
-from .operation import MAX_TRIES, MOVED_BY_OTHERS, Motion, Phase, Preconditions, Situation
+from .operation import MOVED_BY_OTHERS, Motion, Phase, Preconditions, Situation
 from .pending_start import START_LIMIT_S
 from .poll_timing import Arrival
 from .reports import CompensationReport, ConfigReport, StatusReport
@@ -208,7 +208,8 @@ class Move(Motion):
         return True
 
     def _check_time(self, now: float) -> None:
-        if self._at_rest_since is not None and self._at_rest_since[1] == self.target_counts:
+        at_target = self._at_rest_since is not None and self._at_rest_since[1] == self.target_counts
+        if self.phase is Phase.WATCH and at_target and self._last_counts == self.target_counts:
             self.succeed(f'arrived at {self.target_steps:+d} steps')   # the second report was to come yet
         else:
             super()._check_time(now)
@@ -218,7 +219,7 @@ class Move(Motion):
             self._due = at + self._limits.moving_loop_delay_s   # it may be about to begin, and a report was misread
             return
         close = abs(status.counts - self.target_counts) <= CORRECTION_LIMIT
-        if self._compensated and close and self._tries < MAX_TRIES:
+        if self._compensated and close and self._may_repeat():
             self._send(now)   # it may have been there, and the hub may have moved it on since
         else:
             # A halt would end the compensation by the hub for the rest of the night, for a few counts

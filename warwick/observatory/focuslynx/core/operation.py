@@ -128,7 +128,7 @@ class Operation(ABC):
 
     def _may_repeat(self) -> bool:
         """Whether the request may be sent again, after a report has shown that it had no effect."""
-        return self._tries < MAX_TRIES
+        return self._tries < MAX_TRIES and not self._looks_first
 
     def learn_settings(self, report: ConfigReport | CompensationReport, at: float, now: float) -> None:
         """Take settings of the channel that are believed and were requested at `at`."""
