@@ -293,7 +293,8 @@ MUTATIONS = {
     'the quiet after garbage takes no time': Mutation(
         [(scheduler, 'QUIET_S', 0.0)], a_link_with_garbage_has_to_be_quiet),
     'owed replies are forgotten at the first byte': Mutation(
-        [(LateReplies, 'bytes_came', lambda self, data, quiet_at: self.clear())], owed_replies_outlast_silence_and_the_first_byte),
+        [(LateReplies, 'bytes_came', lambda self, data, quiet_at: self.clear())],
+        owed_replies_outlast_silence_and_the_first_byte),
     'owed replies expire while the link is silent': Mutation(
         [(LateReplies, 'expire', lambda self, now: self.clear())], owed_replies_outlast_silence_and_the_first_byte),
     'a report from before a change confirms it': Mutation(
