@@ -228,7 +228,7 @@ def test_garbage_during_a_move_does_not_falsify_its_outcome(spoilt: int, garbage
 # Driver and simulator
 
 def exchange(hub: Hub, request: Request, now: float = 0.0) -> Reply:
-    """What the driver reads in the answer of the simulator. Raises HubError."""
+    """What the core reads in the answer of the simulator. Raises HubError."""
     reply = ReplyParser(request).feed(hub.receive(request.encode(), now))
     assert reply is not None
     return reply
