@@ -16,9 +16,9 @@ NIGHT_S = 5 * 3600.0
 GAP_S = 400.0
 """Between one burst of events and the next, on the average."""
 
-DENSE_NIGHT_S = 2400.0
+DENSE_NIGHT_S = 1800.0
 DENSE_GAP_S = 60.0
-"""The same at the pace of an observatory, where so many polls go out that forty minutes stand for five hours."""
+"""The same at the pace of an observatory, where so many polls go out that half an hour stands for five hours."""
 
 COMMANDS = ('move', 'move to a limit', 'offset', 'zero', 'stop', 'init', 'kill', 'end', 'stop during a move',
             'move both', 'home', 'stop while homing', 'configure', 'stop while configuring', 'configure during a move',

@@ -64,8 +64,8 @@ def script(path: Path, text: str) -> Path:
 def test_help_lists_every_command() -> None:
     lines = make(ROOT, 'help').stdout.splitlines()[1:]
     assert [line.split()[0] for line in lines] == [
-        'help', 'setup', 'demo', 'run', 'check', 'test', 'night', 'nights', 'lint', 'fuzz', 'soak', 'bench', 'rpm',
-        'man', 'clean']
+        'help', 'setup', 'demo', 'run', 'check', 'test', 'night', 'nights', 'pairs', 'lint', 'fuzz', 'soak', 'bench',
+        'rpm', 'man', 'clean']
 
 
 def test_a_python_that_is_too_old_is_named(clone: Path) -> None:
