@@ -19,6 +19,10 @@ CHANGE_LIMIT_S = 4.0
 RESTART_LIMIT_S = 15.0
 """The same for a change that restarts a channel, which can then be silent for 10 s (docs/protocol.md, 8.3)."""
 
+SHOWN_LIMIT_S = 3.0
+"""How long the new value may be known before the status that follows it. A stop may come between, and with it another
+program that changes the setting again."""
+
 READ_AGAIN_S = 0.1
 READ_AGAIN_AFTER_RESTART_S = 1.0
 """How long to wait before a value that is not there yet is read again."""
@@ -84,6 +88,8 @@ class ChangeSetting(Operation):
     def learn_status(self, status: StatusReport, at: float, now: float) -> None:
         if self.phase is Phase.CHECK:
             self._check(status, now)
+        elif self._shown_at is not None and at - self._shown_at > SHOWN_LIMIT_S:
+            self._shown_at, self._due = None, now   # read it again
         elif self._shown_at is not None and at >= self._shown_at:
             self.succeed(f'{self.name} set, at {status.counts} counts now')
         elif self._setting.shown_by == 'status':
