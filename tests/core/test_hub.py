@@ -439,3 +439,16 @@ def test_a_mute_hub_in_a_lost_move_is_one_outage_in_the_log() -> None:
     lines = len(world.log)
     world.run(600)
     assert len(world.log) == lines
+
+
+def test_a_link_that_stays_down_after_breaking_again_does_not_spin() -> None:
+    world = World().connected()
+    world.run(20)
+    for _ in range(2):
+        world.faults.unplug(world.now + 0.5)
+        world.run(2)
+    world.core.lost('the cable is cut', world.now)
+    world.open_error = 'no such device'
+    for _ in range(300):
+        world.run(0.1)
+        assert world.core.next_time(world.now) > world.now

@@ -121,12 +121,12 @@ class Hub:
     def next_time(self, now: float) -> float:
         """When to call `advance` next, if nothing happens before."""
         times = [self._reopen_at, self._secure_until]
-        if self._breaks_again and self._in_contact:
-            times.append(self._contact_at + STEADY_S)
         times += [began + limit_s for began, _ in self._connecting
                   for limit_s in (SECOND_CHANNEL_LIMIT_S, CONNECT_LIMIT_S) if began + limit_s > now]
         if self._link is LinkState.OPEN:
             times.append(self._scheduler.next_time(now))
+            if self._breaks_again and self._in_contact:
+                times.append(self._contact_at + STEADY_S)
         return min(times)
 
     # What happens
