@@ -13,7 +13,8 @@ from warwick.observatory.focuslynx.constants import FocuserStatus
 from warwick.observatory.focuslynx.core.commands import Connect, Effects, MoveFocuser, Outcome
 from warwick.observatory.focuslynx.core.exchange import Exchange, LateReplies
 from warwick.observatory.focuslynx.core.hub_query import HubQuery
-from warwick.observatory.focuslynx.core.reports import GetStatus
+from warwick.observatory.focuslynx.core.reports import GetConfig, GetStatus
+from warwick.observatory.focuslynx.core.requests import Request
 from warwick.observatory.focuslynx.simulator.model import Hub
 
 SHORT = replace(SETTINGS, serial_timeout_s=0.5)
@@ -126,27 +127,36 @@ def test_a_late_report_without_a_channel_is_taken_for_no_other(
                 assert world.snapshot(channel).max_steps in (min(middle - 1, 30000), None)
 
 
-def test_a_reply_is_owed_for_as_long_as_bytes_of_others_come() -> None:
+def owed(*requests: Request) -> LateReplies:
     late = LateReplies()
-    late.add(Exchange(HubQuery(Effects()), GetStatus(1), False, 0.0, 1.0), 2.0)
+    for request in requests:
+        late.add(Exchange(HubQuery(Effects()), request, False, 0.0, 1.0), 2.0)
+    return late
+
+
+ALL_REPORTS = (GetConfig(2), GetStatus(1), GetConfig(1), GetStatus(2))
+
+
+def test_replies_are_owed_for_as_long_as_bytes_of_others_come() -> None:
+    late = owed(*ALL_REPORTS)
     for now in range(1, 30):
         late.bytes_came(b'STAT', now + 1.0)
         late.expire(now + 0.5)
-        assert late
+        assert late.marker(GetStatus(1)) is None
     late.expire(40.0)
-    assert not late
-
-
-def test_a_reply_is_owed_for_as_long_as_the_link_is_silent() -> None:
-    late = LateReplies()
-    late.add(Exchange(HubQuery(Effects()), GetStatus(1), False, 0.0, 1.0), 2.0)
-    late.expire(1e6)
+    assert late.marker(GetStatus(1)) == GetConfig(2), 'the one that is owed for longest; it settles the others'
     assert late
+
+
+def test_replies_are_owed_for_as_long_as_the_link_is_silent() -> None:
+    late = owed(*ALL_REPORTS)
+    late.expire(1e6)
+    assert late.marker(GetStatus(1)) is None
     late.bytes_came(b'STATUS1', 1e6 + 1)
     late.expire(1e6 + 0.9)
-    assert late
+    assert late.marker(GetStatus(1)) is None
     late.expire(1e6 + 1)
-    assert not late
+    assert late.marker(GetStatus(1)) == GetConfig(2)
 
 
 def test_a_hub_that_always_takes_its_time_is_served() -> None:

@@ -7,8 +7,9 @@ only requests apart from HALT are for reports of which no late reply can come. W
 before it has arrived or will never arrive.
 
 While the link is silent, replies may be held up on their way for any time. If a late reply to every report is possible,
-a probe goes out: a request whose reply is not believed. Once bytes come, all late replies come with them: when the link
-has been quiet for a while after that, none is on its way any more.
+a probe goes out: a request whose reply is not believed. Once bytes come, others follow: when
+the link has been quiet for a while after that, the report that is owed for longest is safe to request, and it settles
+the others.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ class LateReplies:
         """
         if isinstance(exchange.request, Halt) and self._kinds:
             quiet_at = min(quiet_at, self.quiet_at())
-        self._twice |= _kind(exchange.request) in self._kinds
-        self._kinds[_kind(exchange.request)] = quiet_at if exchange.reply_has_begun else math.inf
+        kind = _kind(exchange.request)
+        self._twice |= self._kinds.pop(kind, None) is not None   # and it becomes the latest one
+        self._kinds[kind] = quiet_at if exchange.reply_has_begun else math.inf
 
     def note_header(self, exchange: Exchange) -> None:
         """A reply came: old firmware does not name the channel in it, so those of both channels are alike."""
@@ -85,9 +87,14 @@ class LateReplies:
         self._kinds[None] = math.inf
 
     def expire(self, now: float) -> None:
-        """Do not expect replies any more that have not come with others."""
+        """When the link has been quiet: do not expect those any more that are owed for longest.
+
+        Just so many that a report is safe to request: it settles the others, which may still be on their way.
+        """
         if self._kinds and all(until <= now for until in self._kinds.values()):
-            self.clear()
+            while self.marker(GetStatus(CHANNELS[0])) is None:
+                del self._kinds[next(iter(self._kinds))]
+            self._kinds = dict.fromkeys(self._kinds, math.inf)
 
     def bytes_came(self, data: bytes, quiet_at: float) -> None:
         """Bytes came: late replies may follow them until `quiet_at`.
