@@ -15,9 +15,10 @@ from unittest import mock
 import pytest
 
 from tests.core.world import SETTINGS, World
-from warwick.observatory.focuslynx.core import move, operation, pending_start, scheduler
+from warwick.observatory.focuslynx.core import move, operation, pending_start, scheduler, unsupervised
 from warwick.observatory.focuslynx.core.commands import (
     Configure,
+    Connect,
     Disconnect,
     Effects,
     Home,
@@ -33,6 +34,7 @@ from warwick.observatory.focuslynx.core.focuser import Focuser
 from warwick.observatory.focuslynx.core.focuser_state import FocuserState
 from warwick.observatory.focuslynx.core.halt import MotorHalt
 from warwick.observatory.focuslynx.core.homing import Homing
+from warwick.observatory.focuslynx.core.hub import Hub
 from warwick.observatory.focuslynx.core.move import Move
 from warwick.observatory.focuslynx.core.operation import Motion, Operation, Phase, Preconditions
 from warwick.observatory.focuslynx.core.pending_start import PendingStart
@@ -273,6 +275,92 @@ def the_wrong_motor_is_halted() -> bool:
     return not world.hub.focusers[2].running
 
 
+def a_misheard_target_is_halted_on_the_way() -> bool:
+    world = ready()
+    focuser = world.hub.focusers[1]
+    heard = focuser.position + 9000
+    heard_as(world, f'<F1MA{heard - 5000:06d}'.encode(), f'<F1MA{heard:06d}'.encode())
+    return world.do(MoveFocuser(1, 4000)) is Outcome.FAILED and focuser.position < heard
+
+
+def every_target_seems_to_be_ours() -> Callable[..., None]:
+    real = Move.learn_status
+
+    def learn_status(self: Move, status: StatusReport, at: float, now: float) -> None:
+        real(self, status._replace(target_counts=self.target_counts), at, now)
+
+    return learn_status
+
+
+class WithinRange(int):
+    """A position that passes for one within Max Pos, whatever that is."""
+
+    def __gt__(self, other: object) -> bool:
+        return False
+
+
+def any_position_is_within_range() -> Callable[..., None]:
+    real = Focuser.answered
+
+    def answered(self: Focuser, request: Any, reply: Any, sent_at: float, now: float) -> None:
+        if isinstance(reply, StatusReport):
+            reply = reply._replace(counts=WithinRange(reply.counts))
+        real(self, request, reply, sent_at, now)
+
+    return answered
+
+
+def a_focuser_beyond_max_pos_has_no_position() -> bool:
+    world = ready()
+    focuser = world.hub.focusers[1]
+    focuser.place(focuser.memory.max_pos + 100)
+    world.run(30)
+    return world.snapshot(1).current_steps is None
+
+
+def an_offset_counts_from_where_the_focuser_is() -> bool:
+    world = ready()
+    focuser = world.hub.focusers[1]
+    here = focuser.position + 500
+    focuser.place(here)
+    return world.do(MoveFocuser(1, 100, offset=True)) is Outcome.DONE and focuser.position == here + 100
+
+
+def the_target_stays_as_requested() -> Callable[..., None]:
+    real = Move.learn_status
+
+    def learn_status(self: Move, status: StatusReport, at: float, now: float) -> None:
+        target_steps = self.target_steps
+        real(self, status, at, now)
+        self.target_steps = target_steps
+
+    return learn_status
+
+
+def a_late_motion_by_a_restart_is_halted_before_the_port_closes() -> bool:
+    world = ready(restart='1', start_latency='4', moving_latency='0.1', speed='5000')
+    assert world.do(Configure(1, HUB_SETTINGS['device_type'], 'OE')) is Outcome.DONE
+    focuser = world.hub.focusers[1]
+    assert world.until(lambda: focuser.running, limit_s=20.0)
+    world.do(Disconnect())
+    return not focuser.running
+
+
+def the_halted_of_one_channel_secures_no_other() -> bool:
+    world = ready(start_latency='2.0')
+    world.ask(MoveFocuser(2, 9000))
+    world.run(0.2)
+    world.core, world.port_open = Hub(SETTINGS, 'the port', lost_motions=frozenset({1, 2})), False   # a new process
+    world.faults.settings.reply_delay, world.faults.delay_replies = 0.3, 1
+    world.ask(Connect())
+    world.until(lambda: bool(world.requests(b'<F1HALT>')))
+    world.run(0.01)
+    world.faults.lose_requests = 1   # the HALT of channel 2
+    here = world.hub.focusers[2].position
+    world.run(20)
+    return world.hub.focusers[2].position == here
+
+
 MUTATIONS = {
     'a moving focuser is polled at the idle pace': Mutation(
         [(Arrival, 'seen', polled_later(5.0))], polls_keep_the_pace_of_a_moving_focuser),
@@ -317,6 +405,16 @@ MUTATIONS = {
     'the wrong motor is not halted': Mutation(
         [(PendingStart, 'explains', lambda self, status: False), (PendingStart, 'has_failed', lambda self, at: False)],
         the_wrong_motor_is_halted),
+    'a misheard target is not halted': Mutation(
+        [(Move, 'learn_status', every_target_seems_to_be_ours())], a_misheard_target_is_halted_on_the_way),
+    'a position beyond Max Pos is believed': Mutation(
+        [(Focuser, 'answered', any_position_is_within_range())], a_focuser_beyond_max_pos_has_no_position),
+    'an offset counts from a stale target': Mutation(
+        [(Move, 'learn_status', the_target_stays_as_requested())], an_offset_counts_from_where_the_focuser_is),
+    'a restarted hub settles at once': Mutation(
+        [(unsupervised, 'RESTART_SETTLES_S', 0.0)], a_late_motion_by_a_restart_is_halted_before_the_port_closes),
+    'HALTED counts for the other channel': Mutation(
+        [(LateReplies, 'may_answer', lambda self, halt: False)], the_halted_of_one_channel_secures_no_other),
 }
 
 

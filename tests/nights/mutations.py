@@ -13,7 +13,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from warwick.observatory.focuslynx.core import availability, exchange, focuser, hub, polling
+from warwick.observatory.focuslynx.core import (
+    availability,
+    exchange,
+    focuser,
+    halt,
+    homing,
+    hub,
+    move,
+    operation,
+    pending_start,
+    polling,
+)
 from warwick.observatory.focuslynx.core.commands import Outcome
 from warwick.observatory.focuslynx.core.configure import ChangeSetting
 from warwick.observatory.focuslynx.core.exchange import LateReplies
@@ -215,6 +226,48 @@ def an_overshoot_may_pass_the_limit() -> Patches:
     return [(StepScale, 'max_steps', property(max_steps))]
 
 
+def rest_is_believed_without_halted() -> Patches:
+    return [(MotorHalt, 'learn_status', lambda self, status, at, now: not status.moving)]
+
+
+def a_move_begins_while_the_focuser_is_moved_by_hand() -> Patches:
+    return [(Move, 'needs_rest', False)]
+
+
+def a_motor_has_to_begin_within_a_third_of_a_second() -> Patches:
+    users = (pending_start, availability, focuser, halt, homing, move, operation)
+    return [(module, 'START_LIMIT_S', 0.3) for module in users]
+
+
+def late_replies_expire_while_the_link_is_silent() -> Patches:
+    return [(LateReplies, 'expire', lambda self, now: self.clear())]
+
+
+def disconnecting_is_done_while_a_motor_runs() -> Patches:
+    return [(Focuser, 'secure', lambda self, now: False)]
+
+
+def halt_is_never_sent_again_to_a_running_motor() -> Patches:
+    def learn_status(self: MotorHalt, status: StatusReport, at: float, now: float) -> bool:
+        at_rest = real(self, status, at, now)
+        self.halt_due = math.inf
+        return at_rest
+
+    real = MotorHalt.learn_status
+    return [(MotorHalt, 'learn_status', learn_status)]
+
+
+def homing_ends_at_the_first_rest() -> Patches:
+    def learn_status(self: Homing, status: StatusReport, at: float, now: float) -> None:
+        if self.phase is Phase.WATCH and not status.moving:
+            self.succeed('done')
+        else:
+            real(self, status, at, now)
+
+    real = Homing.learn_status
+    return [(Homing, 'learn_status', learn_status)]
+
+
 MUTATIONS: dict[str, Callable[[], Patches]] = {function.__name__: function for function in (
     first_rest_ends_a_move, a_move_without_answer_is_sent_again, a_limit_is_off_by_one,
     a_wake_up_is_lost, a_halt_waits_its_turn, a_poll_goes_before_the_halt,
@@ -223,7 +276,10 @@ MUTATIONS: dict[str, Callable[[], Patches]] = {function.__name__: function for f
     settings_are_read_only_once, a_caller_gets_no_outcome_after_a_lost_link, only_one_motor_is_secured,
     homing_without_answer_is_begun_again, a_change_is_done_when_the_hub_says_set,
     a_focuser_that_is_not_homed_is_taken_for_idle, a_correction_is_taken_for_the_end_of_a_move,
-    an_overshoot_may_pass_the_limit)}
+    an_overshoot_may_pass_the_limit, rest_is_believed_without_halted, a_move_begins_while_the_focuser_is_moved_by_hand,
+    a_motor_has_to_begin_within_a_third_of_a_second, late_replies_expire_while_the_link_is_silent,
+    disconnecting_is_done_while_a_motor_runs, halt_is_never_sent_again_to_a_running_motor,
+    homing_ends_at_the_first_rest)}
 
 
 @contextlib.contextmanager
