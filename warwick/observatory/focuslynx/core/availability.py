@@ -90,6 +90,8 @@ def judge(facts: Facts, now: float) -> tuple[int, str | None]:
         return FocuserStatus.Error, facts.polling.silence
     if is_commanded(facts) or facts.motion is not None:
         return FocuserStatus.Moving, None
+    if state.awaits_config:
+        return FocuserStatus.Initializing, 'waiting for the settings of the hub'
     if drifts(state, now):
         return FocuserStatus.Error, 'the position differs in each report of the hub, although it says IsMoving = 0'
     if state.config.max_counts < SMALLEST_MAX_POS:

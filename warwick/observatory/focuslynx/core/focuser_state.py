@@ -65,6 +65,7 @@ class FocuserState:
         elif self.status is not None:
             self._last_seen = self.status.counts, self.in_steps(self.status.counts)
         self.status = None
+        self.awaits_config = True       # what has lost the position may have changed the settings, too
         self.status_at = -math.inf      # when the request for the status went out
         self.target_counts = 0
         self.requested_counts = 0
@@ -78,7 +79,7 @@ class FocuserState:
     @property
     def needs_config(self) -> bool:
         """Whether the settings have to be read at once: first, and once more before they are believed."""
-        return self.config_surprises == 1 or (self.config is None and self.config_surprises == 0)
+        return self.config_surprises == 1 or (self.awaits_config and self.config_surprises == 0)
 
     @property
     def moving(self) -> bool:
@@ -120,6 +121,7 @@ class FocuserState:
             self._surprising_config = config
             return None
         before, self.config, self._surprising_config = self.config or self._last_config, config, None
+        self.awaits_config = False
         self.config_at, self.config_surprises, self.contradiction = now, 0, None
         self.hub_compensation.read(config.compensating, requested_at)
         self.scale = StepScale(min(config.max_counts, MAX_COUNTS), self._limits.soft_step_limits, *_overshoots(config))
