@@ -85,6 +85,10 @@ class ChangeSetting(Operation):
         elif self.phase in (Phase.DOUBT, Phase.WATCH):
             self._due = now + (READ_AGAIN_AFTER_RESTART_S if self.may_silence_hub else 0.0)
 
+    def read_again_later(self, now: float) -> None:
+        """The settings differ in each report: do not read them without a pause."""
+        self._due = now + READ_AGAIN_S
+
     def learn_status(self, status: StatusReport, at: float, now: float) -> None:
         if self.phase is Phase.CHECK:
             self._check(status, now)

@@ -437,6 +437,8 @@ class Focuser(Source):
         if before is None:
             if state.config_surprises > 1:
                 self._polling.config_contradicted(now)
+                if isinstance(operation, ChangeSetting):
+                    operation.read_again_later(now)
             if state.contradiction is not None:
                 self._give_up('the settings differ in each report of the hub')
             return

@@ -115,8 +115,9 @@ class FocuserState:
         """
         surprise = self._surprising_config
         if _limiting(config) not in [_limiting(each) for each in (self.config, surprise) if each is not None]:
-            self.config_surprises = 1 if changing else self.config_surprises + 1
-            if surprise is not None and self.config_surprises == CONTRADICTION_AFTER:
+            self.config_surprises += 1
+            differ = self.config_surprises >= CONTRADICTION_AFTER and not changing and self.contradiction is None
+            if surprise is not None and differ:
                 self.contradiction = _difference(surprise, config)
             self._surprising_config = config
             return None
