@@ -497,7 +497,9 @@ class Focuser(Source):
             message = state.follow_others_motion()
             if message is not None:
                 self._log('info' if state.hub_compensation.is_expected else 'warning', message)
-        if operation is not None and not (operation.phase is Phase.CHECK and self._needs_fresh_config):
+        settings_first = state.awaits_config and not status.moving   # nothing is done in a range that is not known
+        if operation is not None and not settings_first \
+                and not (operation.phase is Phase.CHECK and self._needs_fresh_config):
             operation.learn_status(status, sent_at, now)
             if operation.outcome is Outcome.DONE:
                 self._pending_start.end()
