@@ -452,3 +452,12 @@ def test_a_link_that_stays_down_after_breaking_again_does_not_spin() -> None:
     for _ in range(300):
         world.run(0.1)
         assert world.core.next_time(world.now) > world.now
+
+
+@pytest.mark.parametrize('late_s', [0.0, 0.01, 0.5])
+def test_a_connect_that_failed_leaves_no_channel_initializing(late_s: float) -> None:
+    world = World(replace(SETTINGS, serial_timeout_s=5.0))
+    world.opening_takes_s = late_s
+    world.faults.mute()
+    assert world.do(Connect()) is Outcome.FAILED
+    assert states(world) == (FocuserStatus.Error, FocuserStatus.Error)

@@ -252,8 +252,7 @@ class Focuser(Source):
 
     def report_silence(self, reason: str) -> None:
         """A caller has waited for this channel: report at once that it does not answer."""
-        if self._polling.error is None:
-            self._polling.known_reason = reason
+        self._polling.known_reason = self._polling.silence or reason
 
     def machine_slept(self, now: float) -> None:
         """The machine was suspended: a poll has to show where the focuser is. An operation goes on with it."""
