@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import select
 import struct
@@ -58,8 +59,14 @@ def oneway(at_zero: Daemon) -> Iterator[Any]:
         yield proxy
 
 
+_markers = itertools.count(1)
+
+
 def moves(daemon: Daemon) -> int:
-    """How many moves of channel 1 were begun so far."""
+    """How many moves of channel 1 were begun so far. The log is written in order: a line of channel 2 shows the end."""
+    steps = next(_markers)
+    assert daemon.call('set_focus', 2, steps) == SUCCEEDED
+    eventually(lambda: f'channel 2: move to {steps:+d} steps requested' in daemon.log)
     return len(re.findall(r'channel 1: move to \S+ steps requested', daemon.log))
 
 
