@@ -34,7 +34,7 @@ check: .venv/.ready  ## in under 30 s after every change: core, protocol, config
 	.venv/bin/python -m pytest -q -n 2 --dist worksteal --no-header -p no:cacheprovider $(QUICK); tests=$$?; \
 	wait $$style && wait $$types && exit $$tests
 
-test: .venv/.ready  ## run the tests, then five hundred nights of faults; ARGS='-k motion' runs some tests
+test: .venv/.ready  ## run the tests, then a thousand nights of faults; ARGS='-k motion' runs some tests
 ifeq ($(ARGS),)
 	@.venv/bin/python -m pytest -q -n 6 --dist worksteal --ignore tests/nights
 	@.venv/bin/python -m pytest -q tests/nights

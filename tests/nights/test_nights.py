@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Five hundred nights of faults, and the proof that they would notice a fault of ours."""
+"""A thousand nights of faults, and the proof that they would notice a fault of ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.nights.plan import COMMANDS, FAULTS, events, shorten
 from tests.nights.play import nights_until_found, play, violation
 from warwick.observatory.focuslynx.hub_settings import HUB_SETTINGS
 
-NIGHTS = 500
+NIGHTS = 1000
 
 
 def test_the_nights_pass_without_a_violation(capsys: pytest.CaptureFixture[str]) -> None:
